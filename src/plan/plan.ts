@@ -1,0 +1,106 @@
+/**
+ * The plan: what will be run, decided before anything starts. Pure data, made by `planOf()` from a Scenario and a few
+ * facts about the target; the runner executes it and changes nothing in it.
+ */
+
+/** A cell's coordinates as the scenario declares them: scalars only, as they stand in result.json and in charts. */
+export interface At {
+  model: string;
+  weights: string | null;
+  /** Declared rank; a label such as "mix(8:1,64:1)" where several are mixed; null for the base alone or when unknown. */
+  rank: number | string | null;
+  adapters: number;
+  /** null when there are no adapters. */
+  popularity: string | null;
+  base_share: number;
+  kind: string | null;
+  mode: string | null;
+  residency: string | null;
+  control: 'exact' | 'cap';
+  /** Number, or a label such as "normal(200,20)" for a distribution. */
+  promptTokens: number | string;
+  outputTokens: number | string;
+  /** Exactly one of concurrency and rate is not null. */
+  concurrency: number | null;
+  /** Requests a second. */
+  rate: number | null;
+  arrivals: 'poisson' | 'constant' | null;
+}
+
+/** Token counts: fixed, or drawn for each request. Draws are rounded and clamped to min..max, both at least 1. */
+export type Lengths =
+  | { kind: 'fixed'; tokens: number }
+  | { kind: 'normal'; mean: number; stddev: number; min: number; max: number }
+  | { kind: 'uniform'; min: number; max: number };
+
+export type Popularity =
+  | { kind: 'uniform' | 'round_robin' | 'distinct' | 'identical' }
+  | { kind: 'zipf'; s: number }
+  | { kind: 'weights'; weights: Record<string, number> };
+
+/** One adapter of a cell. `servedRank` is `rank` scaled by a stand-in (floor, at least 1); both null when unknown. */
+export interface PlannedAdapter {
+  name: string;
+  rank: number | null;
+  servedRank: number | null;
+  /** Seed of the synthetic weights, when the engine makes them. */
+  seed: number;
+}
+
+export type Load =
+  | { kind: 'closed'; concurrency: number }
+  | { kind: 'open'; rate: number; arrivals: 'poisson' | 'constant' };
+
+export interface Cell {
+  /** "c1", "c2", ...: position in the sweep, stable for one plan. */
+  id: string;
+  at: At;
+  adapters: PlannedAdapter[];
+  popularity: Popularity;
+  /** Share of requests that name no adapter, 0..1. */
+  baseShare: number;
+  prompt: { lengths: Lengths; reuse: boolean };
+  output: { lengths: Lengths; control: 'exact' | 'cap' };
+  load: Load;
+  /** When a run stops issuing: after so many requests, or so many milliseconds. */
+  measure: { requests: number } | { durationMs: number };
+  /** Warm-up requests per adapter and for the base; 0 means no warm-up at all. */
+  warmupPerAdapter: number;
+  /** Milliseconds an open loop waits for what is in flight. */
+  drainMs: number;
+  request: { temperature: number; extraBody: Record<string, unknown>; timeoutMs: number };
+}
+
+export interface PlannedRun {
+  cell: string;
+  /** 0-based replicate within the cell. */
+  replicate: number;
+  /** Position in the execution order, 0-based. */
+  order: number;
+  seed: number;
+}
+
+export interface StandIn {
+  /** The model that was asked for, such as "llama-3-8b". */
+  for: string;
+  /** Such as "1/8". */
+  scale: string;
+  why: string;
+}
+
+export interface Slo {
+  ttftMs?: number;
+  itlMs?: number;
+  e2eMs?: number;
+}
+
+export interface Plan {
+  /** sha256 over everything that shapes the load, not over names of files or machines. */
+  hash: string;
+  cells: Cell[];
+  runs: PlannedRun[];
+  slo: Slo | null;
+  standIn: StandIn | null;
+  estimate: { cells: number; runs: number; requests: number; seconds: number | null };
+  warnings: string[];
+}

@@ -1,0 +1,214 @@
+/**
+ * The result contract: result.json (format bench-result/1) and the lines of requests.jsonl.
+ *
+ * Times in result.json are milliseconds unless a unit says otherwise; stamps in requests.jsonl are integer nanoseconds
+ * of the monotonic clock since the invocation's origin. Fields are extended, never renamed.
+ */
+import type { At, StandIn } from '../plan/plan.ts';
+
+export const FORMAT = 'bench-result/1';
+
+/** Every way a request can fail; a record's `error` is one of these. */
+export const REQUEST_ERRORS = [
+  'connect_refused',
+  'connect_timeout',
+  'connect_failed',
+  'headers_timeout',
+  'first_content_timeout',
+  'total_timeout',
+  'reset_before_headers',
+  'reset_mid_stream',
+  'http_400',
+  'http_401',
+  'http_403',
+  'http_404',
+  'http_422',
+  'http_429',
+  'http_500',
+  'http_503',
+  'http_other',
+  'error_in_stream',
+  'bad_body',
+  'no_content',
+  'ended_early',
+  'wrong_output_tokens',
+  'wrong_finish_reason',
+  'target_died',
+] as const;
+export type RequestError = (typeof REQUEST_ERRORS)[number];
+
+/** Where the tokens-per-chunk figures come from. */
+export type TokenSource = 'continuous_usage' | 'tokenizer' | 'one_per_chunk' | 'unknown';
+
+/** What a server says of its own time for one request, in milliseconds (engine/EXTENSIONS.md). */
+export interface ServerTimings {
+  queue_ms: number;
+  adapter_ms: number;
+  adapter_tier: 'device' | null;
+  prefill_ms: number;
+  decode_ms: number;
+  /** Request read to first content chunk written. */
+  ttft_ms: number;
+  /** First content chunk written to last content chunk written. */
+  stream_ms: number;
+}
+
+/** A line of requests.jsonl. */
+export interface RequestRecord {
+  /** Such as "c3.0": cell id and replicate. */
+  run: string;
+  attempt: number;
+  i: number;
+  phase: 'warmup' | 'measure';
+  model: string;
+  adapter: string | null;
+  /** Open loop: when it should have been sent. Closed loop: equal to sent. */
+  intended: number;
+  sent: number;
+  /** First byte of the response's body; null if none came. */
+  firstByte: number | null;
+  /** Content chunks only: [ns since sent, tokens or null]. */
+  chunks: [number, number | null][];
+  end: number;
+  outcome: 'ok' | 'failed' | 'cancelled';
+  error: RequestError | null;
+  /** What went wrong, in the server's or socket's words, cut to 300 characters. */
+  detail?: string;
+  usage: { prompt_tokens: number; completion_tokens: number } | null;
+  /** Tokens asked for. */
+  asked: { promptTokens: number; outputTokens: number };
+  finish: string | null;
+  tokenSource: TokenSource;
+  timings: ServerTimings | null;
+}
+
+/** A percentile among censored samples is only known to exceed a value. */
+export type Bounded = number | { gt: number };
+
+export interface Distribution {
+  unit: string;
+  count: number;
+  nEff: number;
+  mean: number;
+  std: number;
+  min: number;
+  max: Bounded;
+  p50: Bounded;
+  p90: Bounded;
+  p95: Bounded;
+  p99: Bounded;
+  p999: Bounded;
+  ci99: [number, number] | null;
+  /** Samples known only to exceed the time at which their request ended. */
+  censored: number;
+  /** HDR histogram, V2 compressed base64; integer ns for times. */
+  hdr: string;
+}
+
+/** A number for the whole run, such as a rate; `hdr` where a histogram of its parts exists. */
+export interface Scalar {
+  unit: string;
+  count: number;
+  value: number;
+  hdr?: string;
+}
+
+export interface Unavailable {
+  unit: string;
+  count: 0;
+  reason: string;
+}
+
+export type MetricValue = Distribution | Scalar | Unavailable;
+
+export const isDistribution = (m: MetricValue | undefined): m is Distribution => m !== undefined && 'p50' in m;
+export const isScalar = (m: MetricValue | undefined): m is Scalar => m !== undefined && 'value' in m;
+export const isUnavailable = (m: MetricValue | undefined): m is Unavailable => m !== undefined && 'reason' in m;
+
+export interface Validity {
+  valid: boolean;
+  reasons: string[];
+  warnings: string[];
+  /** ms; null in a closed loop. */
+  sendLagP99: number | null;
+  clientError: null;
+  /** Mean requests in flight during the window, and what was asked (null in an open loop). */
+  inFlight: { mean: number; asked: number | null };
+  steady: 'unknown';
+}
+
+export interface RunResult {
+  seed: number;
+  nonce: string;
+  order: number;
+  pair: number | null;
+  arm: string | null;
+  attempt: number;
+  state: 'done' | 'failed' | 'interrupted';
+  startedAt: string;
+  /** ns since the invocation's origin. */
+  window: { from: number; to: number };
+  counts: {
+    issued: number;
+    ok: number;
+    failed: number;
+    cancelled: number;
+    inputTokens: number;
+    outputTokens: number;
+  };
+  errors: Record<string, number>;
+  validity: Validity;
+  metrics: Record<string, MetricValue>;
+  exact: Record<string, number>;
+  perAdapter: Record<string, { count: number; ttft: MetricValue; tpot: MetricValue }>;
+  /** One entry per second from the start of the run: tokens, requests completed and failed, mean in flight. */
+  timeline: {
+    stepMs: number;
+    outputTokens: number[];
+    completed: number[];
+    failed: number[];
+    inFlight: number[];
+  };
+}
+
+export interface CellResult {
+  id: string;
+  target: string;
+  at: At;
+  /** Ranks the target really served, where a stand-in scales them; else null. */
+  servedRanks: number[] | null;
+  runs: RunResult[];
+}
+
+export interface TargetInfo {
+  id: string;
+  kind: 'engine' | 'endpoint';
+  url: string;
+  model: string;
+  /** What is known of the server: name and version, device, geometry, flags; never a key. */
+  server: Record<string, unknown>;
+}
+
+export interface Machine {
+  id: string;
+  cpu: string;
+  cores: number;
+  os: string;
+  node: string;
+  gpu: { name: string; driver: string; software: boolean } | null;
+}
+
+export interface Result {
+  format: typeof FORMAT;
+  tool: { name: 'lorabench'; version: string; commit: string | null };
+  scenario: { name: string; description: string | null; file: string | null; hash: string; resolved: unknown };
+  planHash: string;
+  createdAt: string;
+  session: string;
+  machine: Machine;
+  client: { workers: number; selfCheck: null };
+  standIn: StandIn | null;
+  targets: TargetInfo[];
+  warnings: string[];
+  cells: CellResult[];
+}
