@@ -1,0 +1,181 @@
+/**
+ * A request body to the one thing the engine is asked to do: which model, which prompt ids, which sampling, which limits.
+ *
+ * Parsed bodies in, a Generation out, or an ApiError. Prompts are tokenized here, in pieces, so that a huge one does not
+ * hold up /health. Prompt ids are the tokenizer's; they are folded into the model's vocabulary only when submitted.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { EngineCore, SequenceRequest } from '../core.ts';
+import { type ChatMessage, encodeChatPieces } from '../models/chat-template.ts';
+import { fold, joined, LLAMA3_SPECIAL, type Tokenizer } from '../models/tokenizer.ts';
+import { ApiError, invalid, modelNotFound } from './api-error.ts';
+import type { ChatBody, CompletionBody } from './request-schema.ts';
+
+export interface Generation {
+  api: 'completion' | 'chat';
+  /** As the request names it; echoed in the answer. */
+  model: string;
+  adapter: string | null;
+  /** Number of ids the model sees. */
+  promptTokens: number;
+  /** Ready to submit. */
+  sequence: SequenceRequest;
+  /** Texts that end the output; not part of it. */
+  stop: string[];
+  stream: boolean;
+  includeUsage: boolean;
+  continuousUsage: boolean;
+}
+
+export interface GenerationContext {
+  core: EngineCore;
+  tokenizer: Tokenizer;
+}
+
+/** What OpenAI's completions take where the request names no max_tokens. */
+const DEFAULT_COMPLETION_TOKENS = 16;
+/** Longest stretch of tokenizing before other work gets a turn. */
+const TOKENIZING_SLICE_MS = 5;
+
+export async function completionOf(body: CompletionBody, context: GenerationContext): Promise<Generation> {
+  const adapter = adapterNamed(body.model, context.core);
+  const prompt = await promptIds(body, context);
+  return generation('completion', body, adapter, prompt, body.max_tokens ?? DEFAULT_COMPLETION_TOKENS, context);
+}
+
+export async function chatOf(body: ChatBody, context: GenerationContext): Promise<Generation> {
+  const adapter = adapterNamed(body.model, context.core);
+  const { max_tokens, max_completion_tokens } = body;
+  if (max_tokens != null && max_completion_tokens != null && max_tokens !== max_completion_tokens) {
+    throw invalid("'max_tokens' and 'max_completion_tokens' differ; send one of them.", 'max_tokens');
+  }
+  const limit = context.core.info.maxModelLen;
+  const prompt = await collected(encodeChatPieces(chatMessages(body.messages), context.tokenizer), limit);
+  return generation(
+    'chat',
+    body,
+    adapter,
+    prompt,
+    max_completion_tokens ?? max_tokens ?? limit - prompt.length,
+    context,
+  );
+}
+
+/** The adapter that a model name means: null for the base model. */
+export function adapterNamed(model: string, core: EngineCore): string | null {
+  const base = core.info.geometry.name;
+  if (model === base) return null;
+  const adapters = core.adapters().map((adapter) => adapter.name);
+  if (!adapters.includes(model)) throw modelNotFound(model, [base, ...adapters]);
+  return model;
+}
+
+export const chatMessages = (messages: ChatBody['messages']): ChatMessage[] =>
+  messages.map(({ role, content }) => ({
+    role,
+    content: typeof content === 'string' ? content : content.map((part) => part.text).join(''),
+  }));
+
+/** All ids of the pieces. Gives other work a turn every few milliseconds; stops early when they pass the limit. */
+export async function collected(pieces: Iterable<Uint32Array>, limit: number): Promise<Uint32Array> {
+  const all: Uint32Array[] = [];
+  let total = 0;
+  let sliceStart = performance.now();
+  for (const piece of pieces) {
+    all.push(piece);
+    total += piece.length;
+    if (total > limit) throw tooLong(`at least ${total}`, limit);
+    if (performance.now() - sliceStart > TOKENIZING_SLICE_MS) {
+      await nextTurn();
+      sliceStart = performance.now();
+    }
+  }
+  return joined(all);
+}
+
+async function promptIds(body: CompletionBody, { core, tokenizer }: GenerationContext): Promise<Uint32Array> {
+  const limit = core.info.maxModelLen;
+  const prompt = onePrompt(body.prompt);
+  let ids: Uint32Array;
+  if (typeof prompt === 'string') {
+    ids = await collected(tokenizer.encodePieces(prompt), limit);
+    if (body.add_special_tokens === true) ids = joined([Uint32Array.of(LLAMA3_SPECIAL.beginOfText), ids]);
+  } else {
+    const outside = prompt.find((id) => id >= tokenizer.vocab);
+    if (outside !== undefined) {
+      throw invalid(`'prompt': token id ${outside} is outside the vocabulary, 0 to ${tokenizer.vocab - 1}.`, 'prompt');
+    }
+    ids = Uint32Array.from(prompt);
+  }
+  if (ids.length === 0) throw invalid("'prompt': expected at least one token, got none.", 'prompt');
+  return ids;
+}
+
+/** OpenAI allows a list of prompts in one request; a list of one is that one, more are refused. */
+function onePrompt(prompt: CompletionBody['prompt']): string | number[] {
+  if (typeof prompt === 'string') return prompt;
+  const [first] = prompt;
+  if (typeof first !== 'string' && !Array.isArray(first)) return prompt as number[];
+  if (prompt.length > 1) {
+    throw invalid(
+      `'prompt': ${prompt.length} prompts in one request are not supported; send a request for each.`,
+      'prompt',
+    );
+  }
+  return first;
+}
+
+function generation(
+  api: Generation['api'],
+  body: CompletionBody | ChatBody,
+  adapter: string | null,
+  prompt: Uint32Array,
+  maxTokens: number,
+  { core }: GenerationContext,
+): Generation {
+  const { maxModelLen, geometry } = core.info;
+  if (prompt.length >= maxModelLen) throw tooLong(`${prompt.length}`, maxModelLen);
+  if (prompt.length + maxTokens > maxModelLen) {
+    throw new ApiError(
+      400,
+      `This model's maximum context length is ${maxModelLen} tokens, but ${prompt.length + maxTokens} were requested (${prompt.length} in the prompt, ${maxTokens} for the completion).`,
+      { param: 'max_tokens', code: 'context_length_exceeded' },
+    );
+  }
+  const minTokens = body.min_tokens ?? 0;
+  if (minTokens > maxTokens) {
+    throw invalid(`'min_tokens' (${minTokens}) is greater than the limit on output (${maxTokens}).`, 'min_tokens');
+  }
+  if (body.stream_options != null && body.stream !== true) {
+    throw invalid("'stream_options' is accepted only with stream: true.", 'stream_options');
+  }
+  const continuousUsage = body.stream_options?.continuous_usage_stats === true;
+  return {
+    api,
+    model: body.model,
+    adapter,
+    promptTokens: prompt.length,
+    sequence: {
+      prompt: fold(prompt, geometry.vocab),
+      adapter,
+      maxTokens,
+      minTokens,
+      ignoreEos: body.ignore_eos === true,
+      temperature: body.temperature ?? 1,
+      topP: body.top_p ?? 1,
+      topK: Math.max(0, body.top_k ?? 0),
+      // 32 bits are what the device hashes; a request without a seed gets its own.
+      seed: body.seed == null ? Math.floor(Math.random() * 2 ** 32) : body.seed >>> 0,
+    },
+    stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
+    stream: body.stream === true,
+    includeUsage: body.stream_options?.include_usage === true,
+    continuousUsage,
+  };
+}
+
+const tooLong = (tokens: string, limit: number): ApiError =>
+  new ApiError(400, `This model's maximum context length is ${limit} tokens, but the prompt alone has ${tokens}.`, {
+    param: 'prompt',
+    code: 'context_length_exceeded',
+  });

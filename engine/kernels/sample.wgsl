@@ -1,0 +1,146 @@
+// ids[i] = the next token of the i-th sampled sequence
+//
+// temperature 0: the largest logit, the lowest id among equals. Else the Gumbel-max trick (Gumbel 1954): the largest of
+// logit / temperature + g, g = -log(-log(u)), u from a hash of (seed, id), over the ids that top-k and top-p leave; that
+// is a draw from the softmax. The cut-offs are found by bisecting the logit below which ids fall out, so no sort is
+// needed; ids tied with the last one kept stay in. End ids are left out while a sequence is below its min_tokens.
+//
+// logits: f32 [sequences, VOCAB]    ids: u32 [sequences]    Grid: (sequences).
+
+override VOCAB: u32;
+override SAMPLES_AT: u32;
+override SAMPLE_WORDS: u32;
+override END_IDS: u32; // header word of the first of 4 end ids (0xffffffff: none)
+
+@group(0) @binding(0) var<storage, read> step: array<u32>;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(2) var<storage, read_write> ids: array<u32>;
+
+const NONE = -3.4e38;
+
+var<workgroup> values: array<f32, 64>;
+var<workgroup> counts: array<f32, 64>;
+var<workgroup> indices: array<u32, 64>;
+
+fn lowbias32(v: u32) -> u32 {
+  var x = v;
+  x ^= x >> 16u;
+  x *= 0x7feb352du;
+  x ^= x >> 15u;
+  x *= 0x846ca68bu;
+  x ^= x >> 16u;
+  return x;
+}
+
+fn masked(id: u32) -> bool {
+  return id == step[END_IDS] || id == step[END_IDS + 1u] || id == step[END_IDS + 2u] || id == step[END_IDS + 3u];
+}
+
+// Leaves the largest value and its lowest index in values[0], indices[0].
+fn reduce_max(lane: u32, value: f32, index: u32) {
+  values[lane] = value;
+  indices[lane] = index;
+  workgroupBarrier();
+  for (var width = 32u; width > 0u; width >>= 1u) {
+    if (lane < width) {
+      let v = values[lane + width];
+      let i = indices[lane + width];
+      if (v > values[lane] || (v == values[lane] && i < indices[lane])) {
+        values[lane] = v;
+        indices[lane] = i;
+      }
+    }
+    workgroupBarrier();
+  }
+}
+
+// Leaves the sums in values[0], counts[0].
+fn reduce_sum(lane: u32, value: f32, count: f32) {
+  values[lane] = value;
+  counts[lane] = count;
+  workgroupBarrier();
+  for (var width = 32u; width > 0u; width >>= 1u) {
+    if (lane < width) {
+      values[lane] += values[lane + width];
+      counts[lane] += counts[lane + width];
+    }
+    workgroupBarrier();
+  }
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let entry = step[SAMPLES_AT] + group.x * SAMPLE_WORDS;
+  let base = group.x * VOCAB;
+  let temperature = bitcast<f32>(step[entry + 1u]);
+  let top_p = bitcast<f32>(step[entry + 2u]);
+  let top_k = step[entry + 3u];
+  let seed = step[entry + 4u];
+  let mask_ends = step[entry + 5u] != 0u;
+
+  var best = NONE;
+  var which = 0xffffffffu;
+  for (var i = lane; i < VOCAB; i += 64u) {
+    let v = logits[base + i];
+    if (v > best && !(mask_ends && masked(i))) {
+      best = v;
+      which = i;
+    }
+  }
+  reduce_max(lane, best, which);
+  let largest = workgroupUniformLoad(&values[0]);
+  let greedy = workgroupUniformLoad(&indices[0]);
+  // No id above NONE means that every logit was NaN: end with an id no vocabulary has, which the host refuses.
+  if (temperature == 0.0 || greedy == 0xffffffffu) {
+    if (lane == 0u) { ids[group.x] = greedy; }
+    return;
+  }
+
+  var threshold = NONE;
+  if (top_p < 1.0 || top_k > 0u) {
+    var mass = 0.0;
+    for (var i = lane; i < VOCAB; i += 64u) {
+      if (!(mask_ends && masked(i))) { mass += exp((logits[base + i] - largest) / temperature); }
+    }
+    reduce_sum(lane, mass, 0.0);
+    let wanted = workgroupUniformLoad(&values[0]) * top_p;
+    // Keeps "mass at or above low >= wanted, and at least top_k ids there" true of low while it closes in on high.
+    var low = largest - 88.0 * temperature;
+    var high = largest;
+    for (var round = 0u; round < 32u; round++) {
+      let middle = 0.5 * (low + high);
+      var kept = 0.0;
+      var count = 0.0;
+      for (var i = lane; i < VOCAB; i += 64u) {
+        let v = logits[base + i];
+        if (v >= middle && !(mask_ends && masked(i))) {
+          kept += exp((v - largest) / temperature);
+          count += 1.0;
+        }
+      }
+      reduce_sum(lane, kept, count);
+      let kept_all = workgroupUniformLoad(&values[0]);
+      let count_all = workgroupUniformLoad(&counts[0]);
+      let enough_mass = kept_all >= wanted;
+      let enough_ids = top_k > 0u && count_all >= f32(top_k);
+      if ((top_p < 1.0 && enough_mass) || enough_ids) { low = middle; } else { high = middle; }
+    }
+    threshold = low;
+  }
+
+  best = NONE;
+  which = 0xffffffffu;
+  for (var i = lane; i < VOCAB; i += 64u) {
+    let v = logits[base + i];
+    if (v >= threshold && !(mask_ends && masked(i))) {
+      let u = (f32(lowbias32(i ^ seed) >> 8u) + 0.5) / 16777216.0;
+      let noisy = v / temperature - log(-log(u));
+      if (noisy > best) {
+        best = noisy;
+        which = i;
+      }
+    }
+  }
+  reduce_max(lane, best, which);
+  if (lane == 0u) { ids[group.x] = indices[0]; }
+}

@@ -1,0 +1,134 @@
+/**
+ * Text to token ids and back, for the presets: Llama 3's byte-level BPE with its published vocabulary.
+ *
+ * Text in, ids out, never with special tokens: what a user types as "<|eot_id|>" is encoded as those ten characters, so
+ * that no prompt can forge a turn. Ids back to bytes one by one, because a token may end inside a UTF-8 character.
+ * The vocabulary and merges come from the package llama3-tokenizer-js, loaded on first use (3 MB of source, ~0.5 s).
+ * SmolLM2's preset uses the same tokenizer, folded, until real directories are loaded.
+ */
+
+/** Ids of Llama 3's special tokens that the engine uses (tokenizer.json of Meta-Llama-3-8B). */
+export const LLAMA3_SPECIAL = {
+  beginOfText: 128000,
+  endOfText: 128001,
+  startHeader: 128006,
+  endHeader: 128007,
+  endOfTurn: 128009,
+} as const;
+
+/** Ids below this are ordinary text; the 256 above are special. */
+const LLAMA3_ORDINARY = 128000;
+
+export interface Tokenizer {
+  readonly name: string;
+  /** Number of ids, special ones included. */
+  readonly vocab: number;
+  /** Ids of the text: no BOS, no special tokens. Blocks for about 2.5 us a token. */
+  encode(text: string): Uint32Array;
+  /** The same ids in pieces, each computed when asked for, so that a caller may do other things between. */
+  encodePieces(text: string): IterableIterator<Uint32Array>;
+  /** UTF-8 bytes of one id, possibly part of a character; none for special tokens. */
+  bytesOf(id: number): Uint8Array;
+  /** Text of the ids; special tokens give none, bytes that are no UTF-8 give U+FFFD. */
+  decode(ids: ArrayLike<number>): string;
+}
+
+export type TokenizerName = 'llama-3';
+
+const loaded = new Map<TokenizerName, Promise<Tokenizer>>();
+
+/** The tokenizer of that name; loaded once a process. */
+export function loadTokenizer(name: TokenizerName): Promise<Tokenizer> {
+  let tokenizer = loaded.get(name);
+  if (tokenizer === undefined) {
+    tokenizer = loadLlama3();
+    tokenizer.catch(() => loaded.delete(name)); // a failed load may be tried again
+    loaded.set(name, tokenizer);
+  }
+  return tokenizer;
+}
+
+/** Ids brought into a smaller vocabulary (stand-ins, SmolLM2): id mod vocab. Unchanged where they all fit. */
+export const fold = (ids: Uint32Array, vocab: number): Uint32Array =>
+  ids.some((id) => id >= vocab) ? ids.map((id) => id % vocab) : ids;
+
+/** Characters encoded at a time by encodePieces: about 5 ms of work. */
+const PIECE_CHARACTERS = 8192;
+
+/** The split of tokenizer.json, with (?i:..) spelled out: JavaScript's modifiers are not in Node 20. */
+const PRETOKEN =
+  /'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+/gu;
+
+/** The package would otherwise parse special tokens out of the text. */
+const ENCODE_OPTIONS = { bos: false, eos: false, specialTokenRegex: /(?!)/g };
+
+async function loadLlama3(): Promise<Tokenizer> {
+  const { default: bpe } = await import('llama3-tokenizer-js');
+  const byteOf = bytesByCharacter();
+  const none = new Uint8Array(0);
+
+  const encodePlain = (text: string) => Uint32Array.from(bpe.encode(text, ENCODE_OPTIONS));
+
+  function* encodePieces(text: string): IterableIterator<Uint32Array> {
+    // A cut between two pre-tokens changes nothing: BPE never merges across them, and the only look-ahead of the split,
+    // \s+(?!\S), takes at the end of a piece exactly the whitespace that it took before the next pre-token.
+    let start = 0;
+    let end = 0;
+    if (text.length > PIECE_CHARACTERS) {
+      for (const { 0: pretoken, index } of text.matchAll(PRETOKEN)) {
+        if (end - start >= PIECE_CHARACTERS) {
+          yield encodePlain(text.slice(start, end));
+          start = end;
+        }
+        end = index + pretoken.length;
+      }
+    }
+    if (start < text.length) yield encodePlain(text.slice(start));
+  }
+
+  const bytesOf = (id: number): Uint8Array => {
+    const token = bpe.vocabById[id];
+    if (token === undefined) throw new RangeError(`token id ${id} is outside Llama 3's 0..${bpe.vocabById.length - 1}`);
+    if (id >= LLAMA3_ORDINARY) return none;
+    return Uint8Array.from(token, (character) => byteOf.get(character)!);
+  };
+
+  return {
+    name: 'llama-3',
+    vocab: bpe.vocabById.length,
+    encode: (text) => joined([...encodePieces(text)]),
+    encodePieces,
+    bytesOf,
+    decode: (ids) => {
+      const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+      let text = '';
+      for (let i = 0; i < ids.length; i++) text += decoder.decode(bytesOf(ids[i]!), { stream: true });
+      return text + decoder.decode();
+    },
+  };
+}
+
+/** Several runs of ids as one. */
+export function joined(pieces: readonly Uint32Array[]): Uint32Array {
+  if (pieces.length === 1) return pieces[0]!;
+  const ids = new Uint32Array(pieces.reduce((total, piece) => total + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    ids.set(piece, at);
+    at += piece.length;
+  }
+  return ids;
+}
+
+/**
+ * The printable characters that byte-level BPE writes bytes as, back to the bytes (GPT-2's encoder.py, bytes_to_unicode):
+ * a byte that is a visible Latin-1 character stands for itself, the others are numbered from U+0100 in order.
+ */
+function bytesByCharacter(): Map<string, number> {
+  const visible = (byte: number) =>
+    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
+  const bytes = new Map<string, number>();
+  let next = 0x100;
+  for (let byte = 0; byte < 256; byte++) bytes.set(String.fromCharCode(visible(byte) ? byte : next++), byte);
+  return bytes;
+}

@@ -1,0 +1,93 @@
+/**
+ * The engine's server process: started by main.ts with the device's environment set, told its settings over IPC.
+ *
+ * Brings up the core, loads the adapters that were named, then listens, and prints the ready line. Ends with exit code 0
+ * on SIGTERM or SIGINT, 5 when the device is lost, and at once when the launcher is gone. Always leaves by process.exit:
+ * an open device would otherwise keep the process alive.
+ */
+import { createServer } from 'node:net';
+import { announce, announceFailure, PROTOCOL, tell } from './announce.ts';
+import type { EngineCore } from './core.ts';
+import type { ChosenDevice } from './device/choose.ts';
+import { EngineError } from './errors.ts';
+import type { ServeSettings } from './flags.ts';
+import { createHttpServer, type HttpServer, listenError } from './http/server.ts';
+import { loadTokenizer } from './models/tokenizer.ts';
+import { startCore } from './worker/client.ts';
+
+/** Time that answers in progress have to end once the process is asked to stop. */
+const CLOSE_GRACE_MS = 5_000;
+
+let running: { core: EngineCore; server: HttpServer } | null = null;
+let stopping = false;
+
+async function serve(settings: ServeSettings, device: ChosenDevice): Promise<void> {
+  const { config, host, port, loras } = settings;
+  await assertPortFree(host, port);
+  const [core, tokenizer] = await Promise.all([startCore(config, device), loadTokenizer('llama-3')]);
+  const died = (why: string) => {
+    if (!stopping) process.exit(announceFailure(new EngineError('device_lost', why)));
+  };
+  core.died.then(died, (error: unknown) => died(String(error)));
+
+  for (const { name, path } of loras) {
+    const error = await core.loadAdapter(name, path);
+    if (error !== null) {
+      throw new EngineError(error.code === 'no_slot' ? 'too_big' : 'usage', `--lora ${name}=${path}: ${error.message}`);
+    }
+  }
+  const server = createHttpServer({ core, tokenizer, log: tell });
+  const url = await server.listen(host, port);
+  running = { core, server };
+
+  const { geometry, ...info } = core.info;
+  for (const line of info.memoryPlan) tell(line);
+  announce({
+    ready: true,
+    protocol: PROTOCOL,
+    url,
+    pid: process.pid,
+    model: geometry.name,
+    standIn: geometry.standIn,
+    geometry,
+    ...info,
+    adapters: core.adapters().map(({ name, path, rank }) => ({ name, path, rank })),
+  });
+}
+
+/** Fails before minutes of loading where the port is taken. Port 0 never is. */
+function assertPortFree(host: string, port: number): Promise<void> {
+  if (port === 0) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const trial = createServer();
+    trial.once('error', (error) => reject(listenError(error, host, port)));
+    trial.listen({ host, port }, () => trial.close(() => resolve()));
+  });
+}
+
+async function stop(): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  setTimeout(() => process.exit(0), CLOSE_GRACE_MS);
+  if (running !== null) {
+    const closed = running.server.close(); // stops accepting now
+    await running.core.close(); // ends what is in progress, each with its error
+    await closed;
+  }
+  process.exit(0);
+}
+
+const fail = (error: unknown): never => process.exit(announceFailure(error));
+
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
+process.on('SIGTERM', () => void stop().catch(fail));
+process.on('SIGINT', () => void stop().catch(fail));
+if (process.channel) {
+  process.on('disconnect', () => process.exit(0)); // the launcher is gone, and nobody could stop this process
+  process.once('message', (message: { settings: ServeSettings; device: ChosenDevice }) => {
+    serve(message.settings, message.device).catch(fail);
+  });
+} else {
+  fail(new EngineError('usage', 'this file is started by the launcher', { hint: 'run main.js, or bench serve' }));
+}

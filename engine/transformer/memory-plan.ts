@@ -1,0 +1,120 @@
+/**
+ * What the engine will take on the device, before it takes it: weights, adapter pools, KV cache and scratch. The KV cache
+ * gets what is left, down to a floor of one sequence of full length; less than that is "too big", with the arithmetic.
+ */
+import type { EngineConfig } from '../config.ts';
+import { EngineError } from '../errors.ts';
+import { padColumns } from '../kernels/matmul.ts';
+import { pagesFor } from '../lora/slots.ts';
+import { type Geometry, standInDivisors } from '../models/geometry.ts';
+import { stepCapacity } from '../scheduler/step-data.ts';
+import { GROUPS, groupShapes, loraLayout } from './dimensions.ts';
+
+export const KV_BLOCK = 16;
+
+export interface Sizes {
+  maxModelLen: number;
+  maxNumSeqs: number;
+  maxNumBatchedTokens: number;
+  kvBlocks: number;
+  /** Words of the step's data. */
+  stepWords: number;
+}
+
+export interface MemoryPlan extends Sizes {
+  weightBytes: number;
+  loraBytes: number;
+  kvBytes: number;
+  scratchBytes: number;
+  lines: string[];
+}
+
+/** KV memory taken when nobody said how much the device has. */
+const KV_UNASKED = { software: 256 * 2 ** 20, gpu: 8 * 2 ** 30 };
+
+export interface DeviceLimits {
+  software: boolean;
+  maxBufferSize: number;
+  maxStorageBufferBindingSize: number;
+}
+
+/**
+ * @param shrinkKv 1 for the first try; halved by the caller when the device said no
+ * @throws EngineError too_big with what is needed, what there is and what would fit
+ */
+export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimits, shrinkKv = 1): MemoryPlan {
+  const { software } = limits;
+  const maxModelLen = Math.min(config.maxModelLen ?? Math.min(g.maxPosition, software ? 2048 : 8192), g.maxPosition);
+  const maxNumSeqs = config.maxNumSeqs ?? (software ? 32 : 256);
+  const maxNumBatchedTokens = Math.max(maxNumSeqs, config.maxNumBatchedTokens ?? (software ? 256 : 2048));
+
+  const shapes = groupShapes(g);
+  const layerBytes = GROUPS.map((group) => shapes[group].n * shapes[group].k * 2);
+  const tableBytes = padColumns(g.vocab) * g.hidden * 2;
+  const weightBytes = g.layers * sum(layerBytes) + tableBytes * (g.tied ? 1 : 2);
+  const lora = loraLayout(g, pagesFor(config.maxGpuLoras, config.maxLoraRank), config.maxLoraRank);
+  const loraBytes = g.layers * 4 * (lora.aWords + lora.bWords);
+  const scratchBytes = sum(Object.values(scratchSizes(g, maxNumBatchedTokens, maxNumSeqs, lora.groups.qkv.ranks, maxModelLen)));
+
+  const tokenBytes = 2 * g.layers * g.kvHeads * g.headDim * 2;
+  const blockBytes = tokenBytes * KV_BLOCK;
+  const floor = Math.ceil(maxModelLen / KV_BLOCK);
+  const most = maxNumSeqs * floor;
+  const left = config.gpuMemory === null ? null : config.gpuMemory - weightBytes - loraBytes - scratchBytes;
+  const kvPerLayerCap = Math.floor(limits.maxStorageBufferBindingSize / (blockBytes / g.layers / 2));
+  const wanted = Math.min(most, kvPerLayerCap, Math.floor((left ?? KV_UNASKED[software ? 'software' : 'gpu']) / blockBytes));
+  const kvBlocks = Math.max(left === null ? floor : 0, Math.floor(wanted * shrinkKv));
+  const kvBytes = kvBlocks * blockBytes;
+  const stepWords = stepCapacity({
+    rows: maxNumBatchedTokens,
+    sequences: maxNumSeqs,
+    blocks: Math.min(maxNumSeqs * floor, kvBlocks),
+    pages: lora.pages,
+  });
+  const total = weightBytes + loraBytes + kvBytes + scratchBytes;
+  const lines = [
+    `weights    ${mib(weightBytes)}  ${g.layers} layers of ${mib(sum(layerBytes)).trim()}, ${g.tied ? 'one table' : 'embedding and head'} of ${mib(tableBytes).trim()}`,
+    `adapters   ${mib(loraBytes)}  ${config.maxGpuLoras} slots up to rank ${config.maxLoraRank}`,
+    `kv cache   ${mib(kvBytes)}  ${kvBlocks} blocks of ${KV_BLOCK} tokens, ${tokenBytes} bytes a token`,
+    `scratch    ${mib(scratchBytes)}  steps of ${maxNumBatchedTokens} rows, ${maxNumSeqs} sequences`,
+    `total      ${mib(total)}  of ${config.gpuMemory === null ? 'unknown device memory (--gpu-memory says how much)' : mib(config.gpuMemory).trim()}`,
+  ];
+  const tooBig = (why: string) =>
+    new EngineError('too_big', `${g.name} does not fit the device: ${why}\n  ${lines.join('\n  ')}`, { hint: smaller(g) });
+  const largest = Math.max(tableBytes, ...layerBytes, 4 * lora.aWords, 4 * lora.bWords);
+  const cap = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  if (largest > cap) throw tooBig(`one matrix or pool takes ${mib(largest).trim()}, a buffer of this device at most ${mib(cap).trim()}`);
+  if (kvBlocks < floor) {
+    throw tooBig(`the KV cache needs at least ${floor} blocks (one sequence of ${maxModelLen} tokens, ${mib(floor * blockBytes).trim()}) and gets ${kvBlocks}`);
+  }
+  return { maxModelLen, maxNumSeqs, maxNumBatchedTokens, kvBlocks, stepWords, weightBytes, loraBytes, kvBytes, scratchBytes, lines };
+}
+
+/** Bytes of each activation buffer. */
+export function scratchSizes(g: Geometry, rows: number, sequences: number, ranks: number, positions: number) {
+  const q = g.heads * g.headDim;
+  const kv = g.kvHeads * g.headDim;
+  return {
+    x0: 4 * rows * g.hidden,
+    x1: 4 * rows * g.hidden,
+    normed: 4 * rows * g.hidden,
+    qkv: 4 * rows * (q + 2 * kv),
+    q: 4 * rows * q,
+    attended: 4 * rows * q,
+    activated: 4 * rows * g.intermediate,
+    shrunk: 4 * rows * 3 * ranks,
+    last: 4 * sequences * g.hidden,
+    logits: 4 * sequences * g.vocab,
+    angles: 4 * positions * g.headDim,
+  };
+}
+
+const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);
+const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1).padStart(9)} MiB`;
+
+function smaller(g: Geometry): string {
+  const standIns = g.standIn ? [] : standInDivisors(g).map((n) => `${g.name}@1/${n}`);
+  const also = 'a shorter --max-model-len, fewer --max-gpu-loras or a lower --max-lora-rank';
+  return standIns.length > 0 ? `a stand-in (${standIns.join(', ')}), ${also}` : also;
+}
+

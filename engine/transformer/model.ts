@@ -1,0 +1,158 @@
+/**
+ * A model on a device: step in, ids out. Owns all device memory; the step loop (worker/loop.ts) owns the order of things.
+ *
+ * submit() writes the step's data, records its dispatches and hands both to the device without waiting; ids() reads what a
+ * submitted step sampled. One step may be submitted while another's ids are on their way.
+ */
+import type { EngineConfig } from '../config.ts';
+import type { OpenDevice } from '../device/dawn.ts';
+import { EngineError } from '../errors.ts';
+import { KernelCompiler } from '../kernels/kernel.ts';
+import { RandomWeights } from '../kernels/random-weights.ts';
+import { LoraPools } from '../lora/pools.ts';
+import { AdapterSlots } from '../lora/slots.ts';
+import { type Geometry, geometryOf, isGeometry } from '../models/geometry.ts';
+import type { Step } from '../scheduler/scheduler.ts';
+import { type StepShape, StepWriter } from '../scheduler/step-data.ts';
+import { type Buffers, makeBuffers } from './buffers.ts';
+import { loraLayout } from './dimensions.ts';
+import { type MemoryPlan, planMemory } from './memory-plan.ts';
+import { Transformer } from './transformer.ts';
+import { makeWeights } from './weights.ts';
+
+export interface Submitted {
+  shape: StepShape;
+  dispatches: number;
+  /** Ids of the step's samples, in order; rejects when the device is lost. */
+  ids(): Promise<Uint32Array>;
+}
+
+export class Model {
+  readonly geometry: Geometry;
+  readonly memory: MemoryPlan;
+  readonly slots: AdapterSlots;
+  readonly pools: LoraPools;
+  private readonly device: GPUDevice;
+  private readonly buffers: Buffers;
+  private readonly transformer: Transformer;
+  private readonly writer: StepWriter;
+  private steps = 0;
+
+  private constructor(made: {
+    geometry: Geometry;
+    memory: MemoryPlan;
+    slots: AdapterSlots;
+    pools: LoraPools;
+    device: GPUDevice;
+    buffers: Buffers;
+    transformer: Transformer;
+  }) {
+    this.geometry = made.geometry;
+    this.memory = made.memory;
+    this.slots = made.slots;
+    this.pools = made.pools;
+    this.device = made.device;
+    this.buffers = made.buffers;
+    this.transformer = made.transformer;
+    this.writer = new StepWriter(made.memory.stepWords, made.geometry.eosIds);
+  }
+
+  /** @throws EngineError usage (unknown model), too_big (with the arithmetic) or bug (a kernel does not compile) */
+  static async create(open: OpenDevice, config: EngineConfig): Promise<Model> {
+    const geometry = geometryOf(config.model);
+    if (!isGeometry(geometry)) {
+      throw new EngineError('usage', geometry.message, { hint: `accepted: ${geometry.accepted.join(', ')}` });
+    }
+    const { device } = open;
+    const limits = {
+      software: open.software,
+      maxBufferSize: device.limits.maxBufferSize,
+      maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
+    };
+    const first = planMemory(geometry, config, limits); // refuses before anything is allocated
+    const slots = new AdapterSlots(config.maxGpuLoras, config.maxLoraRank);
+    const lora = loraLayout(geometry, slots.pages, config.maxLoraRank);
+    const compiler = new KernelCompiler(device);
+    const random = await RandomWeights.create(compiler);
+
+    const fixed = await withinMemory(device, () => ({
+      weights: makeWeights(device, random, geometry, config.seed),
+      pools: new LoraPools(device, random, geometry, lora),
+    }));
+    if ('failed' in fixed) {
+      throw new EngineError('too_big', `the device has no memory for ${geometry.name}'s weights and adapter pools: ${fixed.failed}\n  ${first.lines.join('\n  ')}`);
+    }
+    for (let share = 1; ; share /= 2) {
+      const memory = share === 1 ? first : planMemory(geometry, config, limits, share);
+      const tried = await withinMemory(device, () => makeBuffers(device, geometry, memory, lora.groups.qkv.ranks));
+      if ('failed' in tried) {
+        if (share < 1 / 64) {
+          throw new EngineError('too_big', `the device has no memory left for the KV cache: ${tried.failed}\n  ${memory.lines.join('\n  ')}`);
+        }
+        continue;
+      }
+      const parts = { ...fixed.made, buffers: tried.made, lora };
+      const transformer = await Transformer.create(compiler, geometry, parts, {
+        software: open.software,
+        batchInvariant: config.batchInvariant,
+      });
+      await device.queue.onSubmittedWorkDone();
+      return new Model({ geometry, memory, slots, pools: fixed.made.pools, device, buffers: tried.made, transformer });
+    }
+  }
+
+  submit(step: Step): Submitted {
+    const parity = (this.steps % 2) as 0 | 1;
+    const readback = this.buffers.readback[this.steps % this.buffers.readback.length] as GPUBuffer;
+    this.steps++;
+    const { data, shape } = this.writer.write(step);
+    this.device.queue.writeBuffer(this.buffers.step, 0, data);
+    const encoder = this.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    const dispatches = this.transformer.encode(pass, shape, parity);
+    pass.end();
+    const bytes = 4 * Math.max(1, shape.samples);
+    encoder.copyBufferToBuffer(this.buffers.ids[parity], 0, readback, 0, bytes);
+    this.device.queue.submit([encoder.finish()]);
+    const mapped = readback.mapAsync(GPUMapMode.READ, 0, bytes);
+    mapped.catch(() => {}); // told to whoever awaits ids()
+    const ids = async () => {
+      await mapped;
+      const got = new Uint32Array(readback.getMappedRange(0, bytes).slice(0)).subarray(0, shape.samples);
+      readback.unmap();
+      return got;
+    };
+    return { shape, dispatches, ids };
+  }
+
+  /** Logits of the last submitted step's samples, f32 [samples, vocab]: for tests, and slow. */
+  async logits(samples: number): Promise<Float32Array> {
+    const bytes = 4 * samples * this.geometry.vocab;
+    const copy = this.device.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(this.buffers.logits, 0, copy, 0, bytes);
+    this.device.queue.submit([encoder.finish()]);
+    await copy.mapAsync(GPUMapMode.READ);
+    const got = new Float32Array(copy.getMappedRange().slice(0));
+    copy.destroy();
+    return got;
+  }
+}
+
+/** What `make` allocated, or the device's words for having no memory for it. */
+async function withinMemory<T extends object>(device: GPUDevice, make: () => T): Promise<{ made: T } | { failed: string }> {
+  device.pushErrorScope('out-of-memory');
+  const made = make();
+  const failed = await device.popErrorScope();
+  if (!failed) return { made };
+  destroyAll(made);
+  return { failed: failed.message.split('\n')[0] ?? 'out of memory' };
+}
+
+function destroyAll(value: unknown): void {
+  if (value instanceof GPUBuffer) value.destroy();
+  else if (Array.isArray(value)) value.forEach(destroyAll);
+  else if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    Object.values(value).forEach(destroyAll);
+  }
+}

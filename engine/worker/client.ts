@@ -1,0 +1,176 @@
+/**
+ * The main thread's side of the device thread: an EngineCore that speaks messages.
+ *
+ * startCore() resolves when the model is ready, or rejects with the worker's EngineError. This process must have been
+ * started with the device's environment (device/choose.ts).
+ */
+import { Worker } from 'node:worker_threads';
+import type { EngineConfig } from '../config.ts';
+import type {
+  AdapterInfo,
+  EngineCore,
+  EngineInfo,
+  EngineStats,
+  LoadError,
+  SequenceHandle,
+  SequenceListener,
+  SequenceRequest,
+} from '../core.ts';
+import { now } from '../clock.ts';
+import type { ChosenDevice } from '../device/choose.ts';
+import { EngineError } from '../errors.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+
+export function startCore(config: EngineConfig, device: ChosenDevice): Promise<EngineCore> {
+  // From sources (tests) the built worker is used: Node 20 runs no TypeScript.
+  const here = import.meta.url.replace(/\/engine\/worker\/client\.ts$/, '/dist/engine/worker/client.js');
+  const start: WorkerStart = { config, device };
+  const worker = new Worker(new URL('./worker.js', here), { workerData: start, stderr: false, stdout: false });
+  return new Promise((resolve, reject) => {
+    const onMessage = (message: FromWorker) => {
+      if (message.kind === 'ready') {
+        detach();
+        resolve(new WorkerCore(worker, message.info));
+      } else if (message.kind === 'failed') {
+        detach();
+        reject(new EngineError(message.code, message.message, message.hint === undefined ? {} : { hint: message.hint }));
+      } else if (message.kind === 'died') {
+        detach();
+        reject(new EngineError('device_lost', message.why));
+      }
+    };
+    const onError = (cause: Error) => {
+      detach();
+      reject(new EngineError('bug', `the device thread failed to start: ${cause.message}`, { cause }));
+    };
+    const onExit = (code: number) => onError(new Error(`it exited with ${code}`));
+    const detach = () => worker.off('message', onMessage).off('error', onError).off('exit', onExit);
+    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
+  });
+}
+
+const NO_STATS: EngineStats = {
+  steps: 0,
+  promptTokens: 0,
+  generatedTokens: 0,
+  dispatches: 0,
+  running: 0,
+  waiting: 0,
+  kvBlocksTotal: 0,
+  kvBlocksFree: 0,
+  rows: 0,
+  loraRows: 0,
+  stepMsLast: 0,
+};
+
+class WorkerCore implements EngineCore {
+  readonly info: EngineInfo;
+  readonly died: Promise<string>;
+  private readonly worker: Worker;
+  private readonly listeners = new Map<number, SequenceListener>();
+  private readonly calls = new Map<number, (answer: FromWorker) => void>();
+  private nextId = 1;
+  private latest: EngineStats;
+  private resident: AdapterInfo[] = [];
+  private closing: (() => void) | null = null;
+
+  constructor(worker: Worker, info: EngineInfo) {
+    this.worker = worker;
+    this.info = info;
+    this.latest = { ...NO_STATS, kvBlocksTotal: info.kvBlocks, kvBlocksFree: info.kvBlocks };
+    this.died = new Promise((resolve) => {
+      const die = (why: string) => {
+        if (this.closing) return;
+        for (const listener of this.listeners.values()) listener.onError({ code: 'device_lost', message: why });
+        this.listeners.clear();
+        resolve(why);
+      };
+      worker.on('message', (message: FromWorker) => this.receive(message, die));
+      worker.on('error', (error) => die(`the device thread failed: ${error.stack ?? error.message}`));
+      worker.on('exit', (code) => die(`the device thread ended with ${code}`));
+    });
+  }
+
+  submit(request: SequenceRequest, listener: SequenceListener): SequenceHandle {
+    const id = this.nextId++;
+    this.listeners.set(id, listener);
+    this.send({ kind: 'submit', id, request, sent: now() });
+    return {
+      cancel: () => {
+        if (this.listeners.delete(id)) this.send({ kind: 'cancel', id });
+      },
+    };
+  }
+
+  async loadAdapter(name: string, path: string): Promise<LoadError | null> {
+    const answer = await this.call((call) => ({ kind: 'load', call, name, path }));
+    return answer.kind === 'loaded' ? answer.error : null;
+  }
+
+  async unloadAdapter(name: string): Promise<boolean> {
+    const answer = await this.call((call) => ({ kind: 'unload', call, name }));
+    return answer.kind === 'unloaded' && answer.found;
+  }
+
+  adapters(): AdapterInfo[] {
+    return this.resident;
+  }
+
+  stats(): EngineStats {
+    return this.latest;
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.closing = resolve;
+      this.send({ kind: 'close' });
+    });
+    for (const listener of this.listeners.values()) {
+      listener.onError({ code: 'closing', message: 'the engine is shutting down' });
+    }
+    this.listeners.clear();
+  }
+
+  private send(message: ToWorker): void {
+    this.worker.postMessage(message);
+  }
+
+  private call(make: (call: number) => ToWorker): Promise<FromWorker> {
+    const call = this.nextId++;
+    return new Promise((resolve) => {
+      this.calls.set(call, resolve);
+      this.send(make(call));
+    });
+  }
+
+  private receive(message: FromWorker, die: (why: string) => void): void {
+    switch (message.kind) {
+      case 'step':
+        this.latest = message.stats;
+        for (const { id, ids, finish, timings } of message.news) {
+          const listener = this.listeners.get(id);
+          if (finish) this.listeners.delete(id);
+          listener?.onTokens(ids, finish, timings);
+        }
+        return;
+      case 'refused': {
+        const listener = this.listeners.get(message.id);
+        this.listeners.delete(message.id);
+        listener?.onError({ code: message.code, message: message.message });
+        return;
+      }
+      case 'loaded':
+      case 'unloaded': {
+        this.resident = message.adapters;
+        this.calls.get(message.call)?.(message);
+        this.calls.delete(message.call);
+        return;
+      }
+      case 'died':
+        die(message.why);
+        return;
+      case 'closed':
+        this.closing?.();
+    }
+  }
+}

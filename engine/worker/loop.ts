@@ -1,0 +1,64 @@
+/**
+ * The step loop: schedule -> submit -> deliver, with one step in flight. While the device runs step n, step n + 1 is planned
+ * and submitted; then n's ids are read and delivered.
+ */
+import { now } from '../clock.ts';
+import type { EngineStats } from '../core.ts';
+import type { Delivery, Scheduler, Step } from '../scheduler/scheduler.ts';
+import type { Model, Submitted } from '../transformer/model.ts';
+
+export class StepLoop {
+  private readonly model: Model;
+  private readonly scheduler: Scheduler;
+  private readonly deliver: (deliveries: Delivery[]) => void;
+  private running = false;
+  private readonly counted = { steps: 0, promptTokens: 0, generatedTokens: 0, dispatches: 0, rows: 0, loraRows: 0, stepMsLast: 0 };
+
+  constructor(model: Model, scheduler: Scheduler, deliver: (deliveries: Delivery[]) => void) {
+    this.model = model;
+    this.scheduler = scheduler;
+    this.deliver = deliver;
+  }
+
+  get counters(): Omit<EngineStats, 'running' | 'waiting' | 'kvBlocksTotal' | 'kvBlocksFree'> {
+    return this.counted;
+  }
+
+  /** Runs until there is nothing to do; does nothing when it runs already. Rejects when the device fails. */
+  async wake(): Promise<void> {
+    if (this.running) return;
+    this.running = true;
+    try {
+      await this.run();
+    } finally {
+      this.running = false;
+    }
+  }
+
+  private async run(): Promise<void> {
+    let inFlight: { step: Step; submitted: Submitted; at: number } | null = null;
+    for (;;) {
+      const step = this.scheduler.schedule();
+      const next = step && { step, submitted: this.model.submit(step), at: now() };
+      if (inFlight) await this.finish(inFlight);
+      if (!next && !inFlight) return;
+      inFlight = next;
+    }
+  }
+
+  private async finish({ step, submitted, at }: { step: Step; submitted: Submitted; at: number }): Promise<void> {
+    const ids = await submitted.ids();
+    const { counted } = this;
+    counted.steps++;
+    counted.dispatches += submitted.dispatches;
+    counted.rows += submitted.shape.rows;
+    counted.loraRows += submitted.shape.loraRows;
+    counted.stepMsLast = (now() - at) / 1e6;
+    for (const { sequence, first, count } of step.parts) {
+      counted.promptTokens += Math.max(0, Math.min(first + count, sequence.request.prompt.length) - first);
+    }
+    const deliveries = this.scheduler.complete(step, ids);
+    for (const { ids: delivered } of deliveries) counted.generatedTokens += delivered.length;
+    this.deliver(deliveries);
+  }
+}
