@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/perf/**', 'test/interop/**'],
-    globalSetup: [],
+    globalSetup: ['test/support/choose-device.ts'],
     pool: 'forks',
     fileParallelism: false,
     testTimeout: 120_000,
