@@ -67,7 +67,7 @@ class WorkerCore implements EngineCore {
   readonly info: EngineInfo;
   readonly died: Promise<string>;
   private readonly worker: Worker;
-  private readonly listeners = new Map<number, SequenceListener>();
+  private readonly sequences = new Map<number, { listener: SequenceListener; adapter: string | null }>();
   private readonly calls = new Map<number, (answer: FromWorker) => void>();
   private nextId = 1;
   private latest: EngineStats;
@@ -81,8 +81,7 @@ class WorkerCore implements EngineCore {
     this.died = new Promise((resolve) => {
       const die = (why: string) => {
         if (this.closing) return;
-        for (const listener of this.listeners.values()) listener.onError({ code: 'device_lost', message: why });
-        this.listeners.clear();
+        this.endAll({ code: 'device_lost', message: why });
         resolve(why);
       };
       worker.on('message', (message: FromWorker) => this.receive(message, die));
@@ -93,11 +92,11 @@ class WorkerCore implements EngineCore {
 
   submit(request: SequenceRequest, listener: SequenceListener): SequenceHandle {
     const id = this.nextId++;
-    this.listeners.set(id, listener);
+    this.sequences.set(id, { listener, adapter: request.adapter });
     this.send({ kind: 'submit', id, request, sent: now() });
     return {
       cancel: () => {
-        if (this.listeners.delete(id)) this.send({ kind: 'cancel', id });
+        if (this.sequences.delete(id)) this.send({ kind: 'cancel', id });
       },
     };
   }
@@ -113,7 +112,9 @@ class WorkerCore implements EngineCore {
   }
 
   adapters(): AdapterInfo[] {
-    return this.resident;
+    const users = new Map<string | null, number>();
+    for (const { adapter } of this.sequences.values()) users.set(adapter, (users.get(adapter) ?? 0) + 1);
+    return this.resident.map((adapter) => ({ ...adapter, users: users.get(adapter.name) ?? 0 }));
   }
 
   stats(): EngineStats {
@@ -125,10 +126,13 @@ class WorkerCore implements EngineCore {
       this.closing = resolve;
       this.send({ kind: 'close' });
     });
-    for (const listener of this.listeners.values()) {
-      listener.onError({ code: 'closing', message: 'the engine is shutting down' });
-    }
-    this.listeners.clear();
+    this.endAll({ code: 'closing', message: 'the engine is shutting down' });
+  }
+
+  private endAll(error: Parameters<SequenceListener['onError']>[0]): void {
+    const ended = [...this.sequences.values()];
+    this.sequences.clear();
+    for (const { listener } of ended) listener.onError(error);
   }
 
   private send(message: ToWorker): void {
@@ -148,15 +152,15 @@ class WorkerCore implements EngineCore {
       case 'step':
         this.latest = message.stats;
         for (const { id, ids, finish, timings } of message.news) {
-          const listener = this.listeners.get(id);
-          if (finish) this.listeners.delete(id);
-          listener?.onTokens(ids, finish, timings);
+          const sequence = this.sequences.get(id);
+          if (finish) this.sequences.delete(id);
+          sequence?.listener.onTokens(ids, finish, timings);
         }
         return;
       case 'refused': {
-        const listener = this.listeners.get(message.id);
-        this.listeners.delete(message.id);
-        listener?.onError({ code: message.code, message: message.message });
+        const sequence = this.sequences.get(message.id);
+        this.sequences.delete(message.id);
+        sequence?.listener.onError({ code: message.code, message: message.message });
         return;
       }
       case 'loaded':
