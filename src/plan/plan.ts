@@ -2,6 +2,9 @@
  * The plan: what will be run, decided before anything starts. Pure data, made by `planOf()` from a Scenario and a few
  * facts about the target; the runner executes it and changes nothing in it.
  */
+import type { Lengths, Popularity, Slo } from '../scenario/scenario.ts';
+
+export type { Lengths, Popularity, Slo };
 
 /** A cell's coordinates as the scenario declares them: scalars only, as they stand in result.json and in charts. */
 export interface At {
@@ -12,6 +15,7 @@ export interface At {
   adapters: number;
   /** null when there are no adapters. */
   popularity: string | null;
+  /** 1 for the base model alone. */
   base_share: number;
   kind: string | null;
   mode: string | null;
@@ -26,17 +30,6 @@ export interface At {
   rate: number | null;
   arrivals: 'poisson' | 'constant' | null;
 }
-
-/** Token counts: fixed, or drawn for each request. Draws are rounded and clamped to min..max, both at least 1. */
-export type Lengths =
-  | { kind: 'fixed'; tokens: number }
-  | { kind: 'normal'; mean: number; stddev: number; min: number; max: number }
-  | { kind: 'uniform'; min: number; max: number };
-
-export type Popularity =
-  | { kind: 'uniform' | 'round_robin' | 'distinct' | 'identical' }
-  | { kind: 'zipf'; s: number }
-  | { kind: 'weights'; weights: Record<string, number> };
 
 /** One adapter of a cell. `servedRank` is `rank` scaled by a stand-in (floor, at least 1); both null when unknown. */
 export interface PlannedAdapter {
@@ -88,19 +81,17 @@ export interface StandIn {
   why: string;
 }
 
-export interface Slo {
-  ttftMs?: number;
-  itlMs?: number;
-  e2eMs?: number;
-}
-
 export interface Plan {
-  /** sha256 over everything that shapes the load, not over names of files or machines. */
+  /** sha256 over everything that shapes the load, not over names of files, machines or adapters. */
   hash: string;
   cells: Cell[];
   runs: PlannedRun[];
   slo: Slo | null;
   standIn: StandIn | null;
+  /**
+   * `requests` are those measured, without warm-up: a lower bound where runs end by time in a closed loop. `seconds` is
+   * null where nothing is known of the target's speed.
+   */
   estimate: { cells: number; runs: number; requests: number; seconds: number | null };
   warnings: string[];
 }

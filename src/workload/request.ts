@@ -1,4 +1,4 @@
-/** One request as the workload asks for it; the client puts it on the wire. Made by `requestsOf()` in workload.ts. */
+/** One request as the workload asks for it; the client puts it on the wire. Made by `workloadOf()` in workload.ts. */
 export interface RequestSpec {
   /** 0-based within the run's phase. */
   i: number;

@@ -1,0 +1,106 @@
+/**
+ * A plan in plain words, for `bench validate` and before a run: what will be measured, on what, how long it takes, and
+ * what it will not show. One sentence a line; no colours, so that it can go anywhere.
+ */
+import type { Scenario } from '../scenario/scenario.ts';
+import { humanDuration } from '../scenario/units.ts';
+import type { Cell, Plan } from './plan.ts';
+
+const CELLS_SHOWN = 12;
+
+export function describePlan(plan: Plan, scenario: Scenario): string[] {
+  const { estimate, standIn } = plan;
+  const models = distinct(plan.cells, (cell) => cell.at.model);
+  return [
+    ...(scenario.description === null ? [] : [`${scenario.name}: ${scenario.description}`]),
+    `Target: ${targetText(scenario)}, ${models.length === 1 ? 'model' : 'models'} ${models.join(', ')}.`,
+    ...(standIn
+      ? [`Stand-in: ${standIn.for} at scale ${standIn.scale}, because ${standIn.why}. ${ranksText(plan)}`.trimEnd()]
+      : []),
+    `Sweep: ${counted(estimate.cells, 'cell')}, ${axesText(plan)}.`,
+    ...cellLines(plan),
+    `Each run: ${measureText(plan, scenario)}.`,
+    `Total: ${counted(estimate.runs, 'run')}, ${requestsText(plan)}, ${timeText(estimate.seconds)}.`,
+    ...plan.warnings.map((warning) => `Warning: ${warning}.`),
+  ];
+}
+
+const counted = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
+
+const distinct = <T>(cells: readonly Cell[], of: (cell: Cell) => T): T[] => [...new Set(cells.map(of))];
+
+function targetText({ target }: Scenario): string {
+  if (target.kind === 'engine') return 'the bundled engine';
+  return `the server at ${target.url ?? 'the endpoint given'} (${target.api} API)`;
+}
+
+function ranksText(plan: Plan): string {
+  const scaled = new Map<number, number>();
+  for (const { rank, servedRank } of plan.cells.flatMap((cell) => cell.adapters)) {
+    if (rank !== null && servedRank !== null) scaled.set(rank, servedRank);
+  }
+  const pairs = [...scaled].sort(([a], [b]) => a - b).map(([rank, served]) => `${rank} as ${served}`);
+  return pairs.length === 0 ? '' : `Adapter ranks scale with it: ${pairs.join(', ')}.`;
+}
+
+/** The axes on which cells differ, with their values. */
+function axesText({ cells }: Plan): string {
+  const axes: [string, (cell: Cell) => string | number | null][] = [
+    ['model', ({ at }) => at.model],
+    ['weights', ({ at }) => at.weights],
+    ['rank', ({ at }) => at.rank],
+    ['adapters', ({ at }) => at.adapters],
+    ['popularity', ({ at }) => at.popularity],
+    ['base share', ({ at, adapters }) => (adapters.length === 0 ? null : at.base_share)],
+    ['prompt tokens', ({ at }) => at.promptTokens],
+    ['output tokens', ({ at }) => at.outputTokens],
+    ['control', ({ at }) => at.control],
+    ['concurrency', ({ at }) => at.concurrency],
+    ['requests a second', ({ at }) => at.rate],
+  ];
+  const swept = axes
+    .map(([name, of]) => ({ name, values: distinct(cells, of).filter((value) => value !== null) }))
+    .filter(({ values }) => values.length > 1)
+    .map(({ name, values }) => `${name} ${values.join(', ')}`);
+  return swept.length === 0 ? 'nothing swept' : `over ${swept.join('; ')}`;
+}
+
+function cellLines({ cells }: Plan): string[] {
+  const lines = cells.slice(0, CELLS_SHOWN).map((cell) => `  ${cell.id}: ${cellText(cell)}`);
+  return cells.length > CELLS_SHOWN ? [...lines, `  .. and ${cells.length - CELLS_SHOWN} more`] : lines;
+}
+
+/** One cell in words, such as "8 adapters of rank 16 (uniform), 200 tokens in, 200 out, 4 in flight". */
+export function cellText({ at, load, baseShare }: Cell): string {
+  const rank = at.rank === null ? '' : ` of rank ${at.rank}`;
+  const base = baseShare > 0 ? `, ${Math.round(baseShare * 100)}% of requests to the base` : '';
+  const adapters =
+    at.adapters === 0 ? 'base model alone' : `${counted(at.adapters, 'adapter')}${rank} (${at.popularity}${base})`;
+  const busy = load.kind === 'closed' ? `${load.concurrency} in flight` : `${load.rate}/s ${load.arrivals}`;
+  const output = at.control === 'cap' ? `at most ${at.outputTokens} out` : `${at.outputTokens} out`;
+  return `${at.model}, ${adapters}, ${at.promptTokens} tokens in, ${output}, ${busy}`;
+}
+
+function measureText({ cells }: Plan, { measure }: Scenario): string {
+  const requests = distinct(cells, (cell) => ('requests' in cell.measure ? cell.measure.requests : null));
+  const durations = distinct(cells, (cell) => ('durationMs' in cell.measure ? cell.measure.durationMs : null));
+  const counts = requests.filter((count) => count !== null);
+  const times = durations.filter((duration) => duration !== null).map(humanDuration);
+  const length = counts.length > 0 ? `${either(counts)} request${counts.at(-1) === 1 ? '' : 's'}` : either(times);
+  const warmup =
+    measure.warmupPerAdapter === 0
+      ? 'without warm-up'
+      : `after ${counted(measure.warmupPerAdapter, 'warm-up request')} to the base and to each adapter`;
+  return `${length}, ${warmup}; ${counted(measure.repeats, 'run')} for each cell`;
+}
+
+const either = (values: readonly (string | number)[]): string =>
+  values.length < 2 ? values.join('') : `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
+
+function requestsText({ cells, estimate }: Plan): string {
+  const open = cells.some((cell) => 'durationMs' in cell.measure);
+  return `${open ? 'at least ' : ''}${counted(estimate.requests, 'measured request')}`;
+}
+
+const timeText = (seconds: number | null): string =>
+  seconds === null ? "time unknown: it depends on the server's speed" : `about ${humanDuration(seconds * 1000)}`;

@@ -1,0 +1,161 @@
+/**
+ * The sweep: the product of a scenario's axes, as cells. In the order of the axes in the file format, the model outermost,
+ * so that a server starts once for each model. A count of 0 adapters is the base model alone, and is there once however
+ * many ranks or popularities are swept.
+ */
+import { type Geometry, geometryOf, isGeometry } from '../../engine/models/geometry.ts';
+import { BenchError } from '../errors.ts';
+import type { Control, Popularity, Rank, Scenario, ScenarioWorkload } from '../scenario/scenario.ts';
+import { endpointAdapters, engineAdapters, isShortage, type Shortage } from './adapters.ts';
+import type { TargetFacts } from './facts.ts';
+import { lengthsLabel, popularityLabel, rankLabel } from './labels.ts';
+import type { At, Cell, Load, PlannedAdapter } from './plan.ts';
+
+/** A point on all the adapter axes; null is the base model alone. */
+interface AdapterPoint {
+  rank: Rank | null;
+  count: number;
+  popularity: Popularity;
+  baseShare: number;
+  kind: string;
+  mode: string;
+}
+
+export interface Sweep {
+  cells: Cell[];
+  /** Points that an endpoint has too few adapters for; their cells are not in `cells`. */
+  shortages: Shortage[];
+}
+
+export function sweepOf(scenario: Scenario, facts: TargetFacts): Sweep {
+  const cells: Cell[] = [];
+  const shortages: Shortage[] = [];
+  const loads = loadsOf(scenario);
+  for (const { model, geometry, weights } of serversOf(scenario, facts)) {
+    for (const point of adapterPoints(scenario)) {
+      const adapters = adaptersAt(point, scenario, facts, geometry);
+      if (isShortage(adapters)) {
+        shortages.push(adapters);
+        continue;
+      }
+      for (const workload of scenario.workloads) {
+        for (const control of scenario.controls) {
+          for (const load of loads) {
+            const id = `c${cells.length + 1}`;
+            cells.push(cellOf({ id, scenario, model, weights, point, adapters, workload, control, load }));
+          }
+        }
+      }
+    }
+  }
+  return { cells, shortages };
+}
+
+/** What has to be started or asked, in turn: each model in each format of its weights. */
+function serversOf(scenario: Scenario, facts: TargetFacts) {
+  if (facts.kind === 'endpoint') {
+    const models = scenario.models.length > 1 ? scenario.models : [facts.model];
+    return models.map((model) => ({ model, geometry: null, weights: null }));
+  }
+  return scenario.models.flatMap((model) => {
+    const geometry = geometryOf(model);
+    if (!isGeometry(geometry)) {
+      throw new BenchError('PLAN_INVALID', `${geometry.message}; accepted: ${geometry.accepted.join(', ')}`);
+    }
+    return scenario.weights.map((weights) => ({ model, geometry, weights }));
+  });
+}
+
+function adapterPoints(scenario: Scenario): (AdapterPoint | null)[] {
+  const axes = scenario.adapters;
+  if (axes === null) return [null];
+  const points: (AdapterPoint | null)[] = [];
+  const ranks: (Rank | null)[] = axes.ranks.length > 0 ? axes.ranks : [null];
+  for (const rank of ranks) {
+    for (const count of axes.counts) {
+      if (count === 0) {
+        if (!points.includes(null)) points.push(null);
+        continue;
+      }
+      for (const popularity of axes.popularities) {
+        for (const baseShare of axes.baseShares) {
+          for (const kind of axes.kinds) {
+            for (const mode of axes.modes) points.push({ rank, count, popularity, baseShare, kind, mode });
+          }
+        }
+      }
+    }
+  }
+  return points;
+}
+
+function adaptersAt(point: AdapterPoint | null, scenario: Scenario, facts: TargetFacts, geometry: Geometry | null) {
+  if (point === null) return [];
+  if (facts.kind === 'endpoint') return endpointAdapters(scenario, facts, point.rank, point.count);
+  if (point.rank === null || geometry === null) throw new TypeError('an engine cell without rank passed validation');
+  return engineAdapters(point.rank, point.count, geometry);
+}
+
+function loadsOf({ load }: Scenario): Load[] {
+  return load.kind === 'closed'
+    ? load.concurrencies.map((concurrency) => ({ kind: 'closed', concurrency }))
+    : load.rates.map((rate) => ({ kind: 'open', rate, arrivals: load.arrivals }));
+}
+
+interface Coordinates {
+  id: string;
+  scenario: Scenario;
+  model: string;
+  weights: string | null;
+  point: AdapterPoint | null;
+  adapters: PlannedAdapter[];
+  workload: ScenarioWorkload;
+  control: Control;
+  load: Load;
+}
+
+function cellOf(coordinates: Coordinates): Cell {
+  const { id, scenario, point, adapters, workload, control, load } = coordinates;
+  return {
+    id,
+    at: atOf(coordinates),
+    adapters,
+    popularity: point?.popularity ?? { kind: 'uniform' },
+    baseShare: point?.baseShare ?? 1,
+    prompt: { lengths: workload.prompt, reuse: scenario.promptReuse },
+    output: { lengths: workload.output, control },
+    load,
+    measure: measureOf(scenario, load),
+    warmupPerAdapter: scenario.measure.warmupPerAdapter,
+    drainMs: scenario.measure.drainMs,
+    request: scenario.request,
+  };
+}
+
+function atOf({ model, weights, point, workload, control, load }: Coordinates): At {
+  return {
+    model,
+    weights,
+    rank: rankLabel(point?.rank ?? null),
+    adapters: point?.count ?? 0,
+    popularity: point && popularityLabel(point.popularity),
+    base_share: point?.baseShare ?? 1,
+    kind: point?.kind ?? null,
+    mode: point?.mode ?? null,
+    residency: null,
+    control,
+    promptTokens: lengthsLabel(workload.prompt),
+    outputTokens: lengthsLabel(workload.output),
+    concurrency: load.kind === 'closed' ? load.concurrency : null,
+    rate: load.kind === 'open' ? load.rate : null,
+    arrivals: load.kind === 'open' ? load.arrivals : null,
+  };
+}
+
+/** `per_concurrency` counts for closed loops; an open loop, which has no concurrency, takes `at_least`. */
+function measureOf({ measure: { length } }: Scenario, load: Load): Cell['measure'] {
+  if (length.kind === 'duration') return { durationMs: length.durationMs };
+  if (length.kind === 'requests') return { requests: length.requests };
+  const byLoad = load.kind === 'closed' ? length.perConcurrency * load.concurrency : 0;
+  return { requests: Math.max(length.atLeast, byLoad) };
+}

@@ -1,0 +1,64 @@
+/**
+ * The defaults of the scenario format, all of them, in one place. In: a valid scenario as the file says it. Out: the
+ * same with every default written out, still in the format of the file (this is what result.json shows as `resolved`).
+ */
+import type { ScenarioInput } from './schema.ts';
+
+const DEFAULTS = {
+  target: { api: 'chat', headers: {} },
+  weights: 'f16',
+  adapters: { popularity: 'uniform', base_share: 0, kind: 'lora', mode: 'dynamic', modules: 'all', names: [] },
+  prompt: { reuse: false },
+  output: { control: 'exact' },
+  load: { arrivals: 'poisson' },
+  request: { temperature: 0, extra_body: {}, timeout: '10m' },
+  measure: {
+    requests: { per_concurrency: 10, at_least: 50 },
+    warmup: { per_adapter: 1 },
+    drain: '30s',
+    repeats: 1,
+    seed: 1,
+  },
+} as const;
+
+type Given<T, K extends keyof T> = Omit<T, K> & Required<Pick<T, K>>;
+type Part<K extends keyof ScenarioInput> = NonNullable<ScenarioInput[K]>;
+
+/** A scenario after defaults: what is optional here has no default. */
+export interface ResolvedScenario extends Given<Omit<ScenarioInput, 'without_gpu' | 'gate'>, 'request' | 'measure'> {
+  request: Required<Part<'request'>>;
+  measure: Required<Part<'measure'>>;
+}
+
+/** `onEngine`: engine, models and weights apply; an endpoint has made those choices itself. */
+export function withDefaults(input: ScenarioInput, onEngine: boolean): ResolvedScenario {
+  const { without_gpu: _overlay, gate: _gate, ...rest } = input;
+  const resolved: ResolvedScenario = {
+    ...rest,
+    request: { ...DEFAULTS.request, ...input.request },
+    measure: { ...DEFAULTS.measure, ...input.measure },
+  };
+  if (onEngine) {
+    resolved.target = 'engine';
+    resolved.engine = input.engine ?? {};
+    resolved.weights = input.weights ?? DEFAULTS.weights;
+  } else if (typeof input.target === 'object' && 'url' in input.target) {
+    resolved.target = { ...DEFAULTS.target, ...input.target };
+  }
+  if (input.adapters) resolved.adapters = { ...DEFAULTS.adapters, names: [], ...input.adapters };
+  if (input.prompt && 'tokens' in input.prompt) resolved.prompt = { ...DEFAULTS.prompt, ...input.prompt };
+  if (input.output) resolved.output = { ...DEFAULTS.output, ...input.output };
+  if ('rate' in input.load) resolved.load = { ...DEFAULTS.load, ...input.load };
+  return resolved;
+}
+
+/** What output.control and prompt.reuse are where `workload` stands in their place. */
+export const WORKLOAD_DEFAULTS = { control: DEFAULTS.output.control, reuse: DEFAULTS.prompt.reuse } as const;
+
+/** min and max of {mean, stddev} where they are not given: at least one token, and four deviations up. */
+export const normalBounds = (mean: number, stddev: number): { min: number; max: number } => ({
+  min: 1,
+  max: Math.max(1, Math.ceil(mean + 4 * stddev)),
+});
+/** at_least of {per_concurrency} where it is not given. */
+export const AT_LEAST = 1;

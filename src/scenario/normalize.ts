@@ -1,0 +1,168 @@
+/**
+ * From the format of the file to what the code works with: units parsed, every axis an array, forms told apart by `kind`.
+ * In: a scenario that passed schema, rules and defaults. Out: Scenario's fields. Nothing is checked or defaulted here.
+ */
+import { AT_LEAST, normalBounds, type ResolvedScenario, WORKLOAD_DEFAULTS } from './defaults.ts';
+import type {
+  Arrivals,
+  EndpointTarget,
+  EngineFlags,
+  Lengths,
+  MeasureLength,
+  Popularity,
+  Rank,
+  Scenario,
+  ScenarioAdapters,
+  ScenarioLoad,
+  ScenarioWorkload,
+  Slo,
+} from './scenario.ts';
+import type { LengthsInput, OneOrMany, PopularityInput } from './schema.ts';
+import { durationMs, ratePerSecond, sizeBytes } from './units.ts';
+
+type Normalized = Omit<Scenario, 'file' | 'text' | 'hash' | 'resolved' | 'withoutGpu'>;
+
+export function normalized(resolved: ResolvedScenario): Normalized {
+  const { request, measure } = resolved;
+  const target = targetOf(resolved.target);
+  return {
+    name: resolved.name,
+    description: resolved.description ?? null,
+    target,
+    engine: engineFlags(resolved.engine ?? {}),
+    models: many(resolved.models),
+    weights: target.kind === 'engine' ? (many(resolved.weights) as 'f16'[]) : [],
+    adapters: resolved.adapters ? adaptersOf(resolved.adapters) : null,
+    workloads: workloadsOf(resolved),
+    promptReuse: (resolved.prompt && 'tokens' in resolved.prompt && resolved.prompt.reuse) || WORKLOAD_DEFAULTS.reuse,
+    controls: many(resolved.output?.control ?? WORKLOAD_DEFAULTS.control),
+    load: loadOf(resolved.load),
+    request: { temperature: request.temperature, extraBody: request.extra_body, timeoutMs: ms(request.timeout) },
+    measure: {
+      length: measureLength(measure.requests),
+      warmupPerAdapter: measure.warmup.per_adapter,
+      drainMs: ms(measure.drain),
+      repeats: measure.repeats,
+      seed: measure.seed,
+    },
+    slo: sloOf(resolved.slo),
+  };
+}
+
+const many = <T>(value: OneOrMany<T> | undefined): T[] =>
+  value === undefined ? [] : Array.isArray(value) ? value : [value];
+
+/** A duration that the schema has let through. */
+const ms = (text: string): number => durationMs(text) ?? Number.NaN;
+
+function targetOf(target: ResolvedScenario['target']): Scenario['target'] {
+  if (target === 'engine') return { kind: 'engine' };
+  const endpoint: EndpointTarget = {
+    kind: 'endpoint',
+    url: null,
+    api: 'chat',
+    apiKeyEnv: null,
+    headers: {},
+    tokenizer: null,
+  };
+  if (target === undefined || !('url' in target)) return endpoint;
+  return {
+    ...endpoint,
+    url: target.url,
+    api: target.api ?? endpoint.api,
+    apiKeyEnv: target.api_key_env ?? null,
+    headers: target.headers ?? {},
+    tokenizer: target.tokenizer ?? null,
+  };
+}
+
+function engineFlags(flags: NonNullable<ResolvedScenario['engine']>): EngineFlags {
+  const all: Record<keyof EngineFlags, EngineFlags[keyof EngineFlags]> = {
+    device: flags.device,
+    seed: flags.seed,
+    maxModelLen: flags.max_model_len,
+    maxNumSeqs: flags.max_num_seqs,
+    maxNumBatchedTokens: flags.max_num_batched_tokens,
+    maxGpuLoras: flags.max_gpu_loras,
+    maxLoraRank: flags.max_lora_rank,
+    gpuMemory: flags.gpu_memory === undefined ? undefined : (sizeBytes(flags.gpu_memory) ?? Number.NaN),
+    batchInvariant: flags.batch_invariant,
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as EngineFlags;
+}
+
+function adaptersOf(input: NonNullable<ResolvedScenario['adapters']>): ScenarioAdapters {
+  const names = input.names ?? [];
+  return {
+    ranks: many(input.rank).map(rankOf),
+    counts: many(input.count),
+    popularities: many(input.popularity).map(popularityOf),
+    baseShares: many(input.base_share),
+    kinds: many(input.kind) as 'lora'[],
+    modes: many(input.mode) as 'dynamic'[],
+    names: Array.isArray(names)
+      ? names
+      : Object.fromEntries(Object.entries(names).map(([r, list]) => [Number(r), list])),
+  };
+}
+
+const rankOf = (input: number | { mix: Record<string, number> }): Rank =>
+  typeof input === 'number'
+    ? { kind: 'one', rank: input }
+    : {
+        kind: 'mix',
+        shares: Object.entries(input.mix)
+          .map(([rank, weight]) => ({ rank: Number(rank), weight }))
+          .sort((a, b) => a.rank - b.rank),
+      };
+
+function popularityOf(input: PopularityInput): Popularity {
+  if (typeof input !== 'string') return { kind: 'weights', weights: input };
+  const zipf = /^zipf\((.+)\)$/.exec(input);
+  if (zipf) return { kind: 'zipf', s: Number(zipf[1]) };
+  return { kind: input as 'uniform' | 'round_robin' | 'distinct' | 'identical' };
+}
+
+function lengthsOf(input: LengthsInput): Lengths {
+  if (typeof input === 'number') return { kind: 'fixed', tokens: input };
+  if ('uniform' in input) return { kind: 'uniform', ...input.uniform };
+  const { mean, stddev = 0 } = input;
+  const bounds = normalBounds(mean, stddev);
+  return { kind: 'normal', mean, stddev, min: input.min ?? bounds.min, max: input.max ?? bounds.max };
+}
+
+function workloadsOf(resolved: ResolvedScenario): ScenarioWorkload[] {
+  if (resolved.workload) {
+    return resolved.workload.map((pair) => ({ prompt: lengthsOf(pair.prompt), output: lengthsOf(pair.output) }));
+  }
+  const prompts = resolved.prompt && 'tokens' in resolved.prompt ? many(resolved.prompt.tokens) : [];
+  const outputs = many(resolved.output?.tokens);
+  return prompts.flatMap((prompt) =>
+    outputs.map((output) => ({ prompt: lengthsOf(prompt), output: lengthsOf(output) })),
+  );
+}
+
+function loadOf(load: ResolvedScenario['load']): ScenarioLoad {
+  if ('concurrency' in load) return { kind: 'closed', concurrencies: many(load.concurrency) };
+  if (!('rate' in load)) throw new TypeError('a trace load passed the check for what is supported');
+  return {
+    kind: 'open',
+    rates: many(load.rate).map((rate) => ratePerSecond(rate) ?? Number.NaN),
+    arrivals: load.arrivals as Arrivals,
+  };
+}
+
+function measureLength(requests: ResolvedScenario['measure']['requests']): MeasureLength {
+  if (typeof requests === 'number') return { kind: 'requests', requests };
+  if (typeof requests === 'string') return { kind: 'duration', durationMs: ms(requests) };
+  return { kind: 'per_concurrency', perConcurrency: requests.per_concurrency, atLeast: requests.at_least ?? AT_LEAST };
+}
+
+function sloOf(input: ResolvedScenario['slo']): Slo | null {
+  if (!input || Object.keys(input).length === 0) return null;
+  const limits: Slo = {};
+  if (input.ttft !== undefined) limits.ttftMs = ms(input.ttft);
+  if (input.itl !== undefined) limits.itlMs = ms(input.itl);
+  if (input.e2e !== undefined) limits.e2eMs = ms(input.e2e);
+  return limits;
+}

@@ -1,0 +1,190 @@
+/**
+ * Rules between the keys of a scenario, which a schema of single values cannot say: what must be there together, what
+ * excludes what, which names exist. They look at data that may have failed the schema, so they take nothing for granted
+ * and stay silent about values that are wrong in themselves.
+ */
+import { geometryOf, isGeometry, PRESETS } from '../../engine/models/geometry.ts';
+import { didYouMean } from './did-you-mean.ts';
+import { canonicalJson } from './hash.ts';
+import type { Located } from './located.ts';
+import { type Path, type Problem, problemAt, shown } from './problems.ts';
+import { axisValues } from './supported.ts';
+
+type Plain = Record<string, unknown>;
+type Report = (path: Path, text: string, unsupported?: boolean) => void;
+
+const isObject = (value: unknown): value is Plain =>
+  value !== null && typeof value === 'object' && !Array.isArray(value);
+
+const AXES = [
+  ['models'],
+  ['weights'],
+  ...['rank', 'count', 'popularity', 'base_share', 'kind', 'mode', 'residency'].map((key) => ['adapters', key]),
+  ['workload'],
+  ['prompt', 'tokens'],
+  ['output', 'tokens'],
+  ['output', 'control'],
+  ['load', 'concurrency'],
+  ['load', 'rate'],
+];
+
+/** `endpoint`: the command line names an endpoint, so that the scenario's target, models, weights and engine are gone. */
+export function ruleProblems(plain: Plain, tree: Located, options: { endpoint: boolean }): Problem[] {
+  const problems: Problem[] = [];
+  const report: Report = (path, text, unsupported = false) =>
+    problems.push({ ...problemAt(tree, path, text), unsupported });
+  const onEngine = !options.endpoint && (plain['target'] === undefined || plain['target'] === 'engine');
+
+  if (onEngine) engineModels(plain, report);
+  else if (!options.endpoint) endpointKeys(plain, report);
+  targetRules(plain['target'], report);
+  lengthsGiven(plain, report);
+  lengthRules(plain, report);
+  adapterRules(plain, onEngine, report);
+  measureRules(plain, report);
+  for (const axis of AXES) noneTwice(axisValues(plain, axis), report);
+  return problems;
+}
+
+function engineModels(plain: Plain, report: Report): void {
+  const models = axisValues(plain, ['models']);
+  if (plain['models'] === undefined) {
+    report(
+      [],
+      `models: is missing; expected a preset (${Object.keys(PRESETS).join(', ')}) or a stand-in such as llama-3-8b@1/8`,
+    );
+  }
+  for (const { path, value } of models) {
+    if (typeof value !== 'string') continue;
+    const geometry = geometryOf(value);
+    if (isGeometry(geometry)) continue;
+    const accepted = geometry.accepted.join(', ');
+    if (/^[./~]|\/(?!\d+$)/.test(value)) {
+      report(path, `a model directory (${shown(value)}) is not supported yet; accepted: ${accepted}`, true);
+    } else {
+      const near = didYouMean(value, geometry.accepted);
+      report(path, `${geometry.message}${near === null ? '' : `; did you mean "${near}"?`} Accepted: ${accepted}`);
+    }
+  }
+}
+
+function endpointKeys(plain: Plain, report: Report): void {
+  for (const key of ['engine', 'weights']) {
+    if (plain[key] !== undefined) report([key], 'only goes with target: engine; a running server has made that choice');
+  }
+}
+
+/** Headers by which servers take secrets; those stay in the environment, since the scenario is printed in the report. */
+const SECRET_HEADER = /^(authorization|proxy-authorization|cookie|.*api[-_]?key.*|.*token.*|.*secret.*)$/i;
+
+function targetRules(target: unknown, report: Report): void {
+  if (!isObject(target)) return;
+  const { url, headers } = target;
+  if (typeof url === 'string') {
+    const parsed = URL.canParse(url) ? new URL(url) : null;
+    if (!parsed || !/^https?:$/.test(parsed.protocol)) {
+      report(['target', 'url'], `expected a URL such as http://host:8000/v1, found ${shown(url)}`);
+    } else if (parsed.username !== '' || parsed.password !== '') {
+      report(['target', 'url'], 'must not hold a user name or password, as it is printed in reports; use api_key_env');
+    }
+  }
+  if (isObject(headers)) {
+    for (const name of Object.keys(headers)) {
+      if (SECRET_HEADER.test(name)) {
+        report(
+          ['target', 'headers', name],
+          'looks like a secret, and scenarios are printed in reports; use api_key_env',
+        );
+      }
+    }
+  }
+}
+
+function lengthsGiven(plain: Plain, report: Report): void {
+  if (plain['workload'] !== undefined) {
+    for (const key of ['prompt', 'output']) {
+      if (plain[key] !== undefined)
+        report([key], 'workload stands instead of prompt and output: give one or the other');
+    }
+    return;
+  }
+  for (const key of ['prompt', 'output']) {
+    if (plain[key] === undefined) report([], `${key}: is missing; expected {tokens: 200}`);
+  }
+  const { output } = plain;
+  if (isObject(output) && output['tokens'] === undefined)
+    report(['output'], 'tokens is missing; expected {tokens: 200}');
+}
+
+function lengthRules(plain: Plain, report: Report): void {
+  const pairs = axisValues(plain, ['workload']).flatMap(({ path, value }) =>
+    isObject(value) ? ['prompt', 'output'].map((key) => ({ path: [...path, key], value: value[key] })) : [],
+  );
+  for (const { path, value } of [
+    ...axisValues(plain, ['prompt', 'tokens']),
+    ...axisValues(plain, ['output', 'tokens']),
+    ...pairs,
+  ]) {
+    if (!isObject(value)) continue;
+    const range = isObject(value['uniform']) ? value['uniform'] : value;
+    const { min, max, mean } = range;
+    if (typeof min === 'number' && typeof max === 'number' && min > max) report(path, `min ${min} is above max ${max}`);
+    if (
+      typeof mean === 'number' &&
+      ((typeof min === 'number' && mean < min) || (typeof max === 'number' && mean > max))
+    ) {
+      report(path, `mean ${mean} lies outside min to max`);
+    }
+  }
+}
+
+function adapterRules(plain: Plain, onEngine: boolean, report: Report): void {
+  const { adapters } = plain;
+  if (!isObject(adapters)) return;
+  const counts = axisValues(plain, ['adapters', 'count']);
+  if (counts.length === 0) report(['adapters'], 'count is missing; expected a number of adapters, or a list of such');
+  const some = counts.some(({ value }) => typeof value === 'number' && value > 0);
+  if (adapters['rank'] === undefined) {
+    if (some && onEngine) report(['adapters'], 'rank is missing; expected a rank such as 16, or a list of such');
+    if (isObject(adapters['names'])) report(['adapters', 'names'], 'names are given by rank, but rank is missing');
+  }
+  for (const { path, value } of axisValues(plain, ['adapters', 'rank'])) {
+    if (isObject(value) && isObject(value['mix']) && Object.keys(value['mix']).length === 0) {
+      report(path, 'expected at least one rank in the mix');
+    }
+  }
+  for (const { path, value } of axisValues(plain, ['adapters', 'popularity'])) {
+    if (isObject(value) && Object.keys(value).length === 0)
+      report(path, 'expected at least one adapter with its weight');
+    if (typeof value === 'string' && /^zipf\([0.]+\)$/.test(value))
+      report(path, 'expected an exponent above 0; 0 is uniform');
+  }
+  const { names } = adapters;
+  const lists = Array.isArray(names) ? [names] : isObject(names) ? Object.values(names) : [];
+  const seen = new Set<unknown>();
+  for (const name of lists.flat()) {
+    if (seen.has(name)) report(['adapters', 'names'], `${shown(name)} is listed twice`);
+    seen.add(name);
+  }
+}
+
+function measureRules(plain: Plain, report: Report): void {
+  const { measure, load } = plain;
+  const requests = isObject(measure) ? measure['requests'] : undefined;
+  if (isObject(load) && load['rate'] !== undefined && isObject(requests) && requests['at_least'] === undefined) {
+    report(
+      ['measure', 'requests'],
+      'an open loop has no concurrency; expected a number of requests, a duration, or at_least',
+    );
+  }
+}
+
+/** The same value twice on an axis would be the same cell twice. */
+function noneTwice(values: { path: Path; value: unknown }[], report: Report): void {
+  const seen = new Set<string>();
+  for (const { path, value } of values) {
+    const text = canonicalJson(value);
+    if (seen.has(text)) report(path, `${shown(value)} is listed twice`);
+    seen.add(text);
+  }
+}

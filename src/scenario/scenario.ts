@@ -1,0 +1,113 @@
+/**
+ * The normalized scenario: what load.ts hands to everything after it. Units are parsed, defaults filled in, every axis
+ * is an array (also where the file has one value), and nothing refers to YAML any more.
+ */
+
+/** Token counts: fixed, or drawn for each request. Draws are rounded and clamped to min..max, both at least 1. */
+export type Lengths =
+  | { kind: 'fixed'; tokens: number }
+  | { kind: 'normal'; mean: number; stddev: number; min: number; max: number }
+  | { kind: 'uniform'; min: number; max: number };
+
+/** How requests spread over the adapters of a cell; see workload/popularity.ts for what each does. */
+export type Popularity =
+  | { kind: 'uniform' | 'round_robin' | 'distinct' | 'identical' }
+  | { kind: 'zipf'; s: number }
+  | { kind: 'weights'; weights: Record<string, number> };
+
+/** Limits a request must keep to count as good, in milliseconds; `itlMs` is judged on TPOT. */
+export interface Slo {
+  ttftMs?: number;
+  itlMs?: number;
+  e2eMs?: number;
+}
+
+/** One rank, or several in one cell with their shares. */
+export type Rank = { kind: 'one'; rank: number } | { kind: 'mix'; shares: { rank: number; weight: number }[] };
+
+export type Control = 'exact' | 'cap';
+export type Arrivals = 'poisson' | 'constant';
+
+export interface EndpointTarget {
+  kind: 'endpoint';
+  /** Base URL ending in /v1 or the like; null when `--endpoint` gives it. */
+  url: string | null;
+  api: 'chat' | 'completions';
+  /** Name of the environment variable that holds the key; the key itself never enters a scenario. */
+  apiKeyEnv: string | null;
+  headers: Record<string, string>;
+  /** A model preset whose tokenizer counts prompt tokens; null: chosen by the model's name. */
+  tokenizer: string | null;
+}
+
+/** Flags of the engine that the scenario sets; what is absent is the engine's (or the runner's) choice. */
+export interface EngineFlags {
+  device?: 'auto' | 'gpu' | 'lavapipe' | 'llvmpipe' | 'swiftshader';
+  seed?: number;
+  maxModelLen?: number;
+  maxNumSeqs?: number;
+  maxNumBatchedTokens?: number;
+  maxGpuLoras?: number;
+  maxLoraRank?: number;
+  /** Bytes. */
+  gpuMemory?: number;
+  batchInvariant?: boolean;
+}
+
+export interface ScenarioAdapters {
+  /** Empty when the scenario declares none (endpoints only). */
+  ranks: Rank[];
+  counts: number[];
+  popularities: Popularity[];
+  baseShares: number[];
+  kinds: 'lora'[];
+  modes: 'dynamic'[];
+  /** An endpoint's adapters, by declared rank or in one list; empty list: those the server shows. */
+  names: string[] | Record<number, string[]>;
+}
+
+/** Prompt and output lengths that go together: the product of both axes, or the pairs of `workload`. */
+export interface ScenarioWorkload {
+  prompt: Lengths;
+  output: Lengths;
+}
+
+export type ScenarioLoad =
+  | { kind: 'closed'; concurrencies: number[] }
+  /** Rates in requests a second. */
+  | { kind: 'open'; rates: number[]; arrivals: Arrivals };
+
+export type MeasureLength =
+  | { kind: 'requests'; requests: number }
+  | { kind: 'per_concurrency'; perConcurrency: number; atLeast: number }
+  | { kind: 'duration'; durationMs: number };
+
+export interface Scenario {
+  name: string;
+  description: string | null;
+  /** Label of the file it came from; null for text from elsewhere. */
+  file: string | null;
+  /** The file as it was read, for the report. */
+  text: string;
+  /** sha256 of `resolved`. */
+  hash: string;
+  /** The scenario in its own format after without_gpu, --set and defaults: plain data, itself a valid scenario. */
+  resolved: Record<string, unknown>;
+  /** without_gpu was merged in. */
+  withoutGpu: boolean;
+  target: { kind: 'engine' } | EndpointTarget;
+  engine: EngineFlags;
+  /** Empty for an endpoint whose model is to be found out. */
+  models: string[];
+  /** Empty for an endpoint. */
+  weights: 'f16'[];
+  /** null: the base model alone. */
+  adapters: ScenarioAdapters | null;
+  workloads: ScenarioWorkload[];
+  promptReuse: boolean;
+  controls: Control[];
+  load: ScenarioLoad;
+  request: { temperature: number; extraBody: Record<string, unknown>; timeoutMs: number };
+  measure: { length: MeasureLength; warmupPerAdapter: number; drainMs: number; repeats: number; seed: number };
+  slo: Slo | null;
+}

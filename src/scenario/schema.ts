@@ -1,0 +1,372 @@
+/**
+ * The scenario format, once: this zod schema gives the parser, the types and scenarios/scenario.schema.json.
+ *
+ * It holds the whole format, also keys that this version refuses (supported.ts), so that they are known by name. Rules
+ * between keys are in rules.ts, defaults in defaults.ts: here every key says only what may stand behind it. `error`
+ * texts complete the sentence "expected ..."; descriptions are what an editor shows; ids name definitions of the JSON Schema.
+ */
+import { z } from 'zod';
+import { axis, duration, limit, oneOf, positive, rankKey, rate, size, text, whole } from './schema-values.ts';
+import { RATE_EXPECTED } from './units.ts';
+
+const LENGTHS_EXPECTED = 'a number of tokens, {mean, stddev, min, max} or {uniform: {min, max}}';
+const lengths = z
+  .union(
+    [
+      whole(1),
+      z
+        .strictObject({
+          mean: positive.describe('Mean of a normal distribution, in tokens.'),
+          stddev: z
+            .number('a number, 0 or more')
+            .min(0, 'a number, 0 or more')
+            .optional()
+            .describe('Standard deviation in tokens. Default 0.'),
+          min: whole(1).optional().describe('Draws below it become it. Default 1.'),
+          max: whole(1).optional().describe('Draws above it become it. Default: mean + 4 stddev.'),
+        })
+        .describe('Drawn for each request from a normal distribution, rounded and clamped.'),
+      z
+        .strictObject({
+          uniform: z
+            .strictObject({ min: whole(1).describe('Fewest tokens.'), max: whole(1).describe('Most tokens.') })
+            .describe('Every whole number from min to max is equally likely.'),
+        })
+        .describe('Drawn for each request, uniformly.'),
+    ],
+    { error: LENGTHS_EXPECTED },
+  )
+  .meta({ id: 'lengths' });
+
+const target = z
+  .union(
+    [
+      z.literal('engine', 'engine').describe('The bundled engine, which bench starts.'),
+      z
+        .strictObject({
+          url: text('a URL such as http://host:8000/v1').describe('Base URL of an OpenAI-compatible server.'),
+          api: oneOf(['chat', 'completions'])
+            .optional()
+            .describe('Which of its APIs is driven. Default chat; completions sends prompts without a chat template.'),
+          api_key_env: text('the name of an environment variable')
+            .optional()
+            .describe('Environment variable that holds the API key.'),
+          headers: z
+            .record(z.string(), z.string('text'), '{name: value, ..}')
+            .optional()
+            .describe('Headers sent with every request. Secrets do not belong here: see api_key_env.'),
+          tokenizer: text('a model preset, a directory, or server')
+            .optional()
+            .describe('What counts prompt tokens: a model preset. Default: by the name of the model.'),
+        })
+        .describe('A server that runs already.'),
+      z
+        .strictObject({
+          command: z
+            .array(text(), 'a list: the program and its arguments')
+            .min(1, 'a list: the program and its arguments')
+            .describe('Program and arguments that start the server.'),
+          ready: text('a URL').describe('URL that answers 200 once the server is ready.'),
+        })
+        .describe('A server that bench starts.'),
+    ],
+    { error: 'engine or {url: http://host:8000/v1, ..}' },
+  )
+  .meta({ id: 'target' });
+
+const engine = z
+  .strictObject(
+    {
+      device: oneOf(['auto', 'gpu', 'lavapipe', 'llvmpipe', 'swiftshader'])
+        .optional()
+        .describe('Device to run on. Default auto: a GPU if there is one.'),
+      seed: whole(0).optional().describe('Seed of the random weights.'),
+      max_model_len: whole(2).optional().describe('Most tokens of prompt and output together.'),
+      max_num_seqs: whole(1).optional().describe('Most requests run at once.'),
+      max_num_batched_tokens: whole(1).optional().describe('Most tokens (rows) of one step.'),
+      max_gpu_loras: whole(1)
+        .optional()
+        .describe('Adapter slots on the device. Default: as many as the scenario needs.'),
+      max_lora_rank: whole(1).optional().describe('Largest rank a slot holds. Default: what the scenario needs.'),
+      gpu_memory: size.optional().describe('Device memory the engine may take, such as 24GB.'),
+      batch_invariant: z
+        .boolean('true or false')
+        .optional()
+        .describe("One request's output never depends, to the bit, on what else is in the batch."),
+    },
+    '{flag: value, ..}',
+  )
+  .meta({ id: 'engine' });
+
+const POPULARITY_EXPECTED = 'uniform, round_robin, distinct, identical, zipf(s) or {adapter name: weight, ..}';
+const popularity = z.union(
+  [
+    oneOf(['uniform', 'round_robin', 'distinct', 'identical']),
+    z
+      .string(POPULARITY_EXPECTED)
+      .regex(/^zipf\((\d+(\.\d+)?)\)$/, POPULARITY_EXPECTED)
+      .describe('zipf(s): the k-th adapter is asked for in proportion to 1/k^s.'),
+    z.record(z.string(), positive, POPULARITY_EXPECTED).describe('Adapter name to weight.'),
+  ],
+  { error: POPULARITY_EXPECTED },
+);
+
+type Shares = Record<string, number>;
+const mixOf = (shares: z.ZodType<Shares, Shares>, what: string) =>
+  z.strictObject({ mix: shares.describe(`Several in one cell: ${what} to share.`) });
+const rank = z.union([whole(1), mixOf(z.record(rankKey, positive, '{rank: share, ..}'), 'rank')], {
+  error: 'a rank or {mix: {8: 1, 64: 1}}',
+});
+const kindName = oneOf(['lora', 'dora', 'vera', 'tied']);
+const KIND_EXPECTED = 'lora, dora, vera, tied or {mix: {..}}';
+const kind = z.union([kindName, mixOf(z.record(z.string(), positive, '{kind: share, ..}'), 'kind')], {
+  error: KIND_EXPECTED,
+});
+const share = z.number('a share from 0 to 1').min(0, 'a share from 0 to 1').max(1, 'a share from 0 to 1');
+
+const adapters = z
+  .strictObject(
+    {
+      rank: axis(rank, 'a rank or {mix: {8: 1, 64: 1}}')
+        .optional()
+        .describe('Axis. LoRA rank; {mix: {8: 1, 64: 1}} puts several ranks into one cell.'),
+      count: axis(whole(0), 'a number of adapters')
+        .optional()
+        .describe(
+          "Axis. Adapters live at once; 0 is the base model alone, which the other adapter axes don't multiply.",
+        ),
+      popularity: axis(popularity, POPULARITY_EXPECTED)
+        .optional()
+        .describe('Axis. How requests spread over the adapters. Default uniform.'),
+      base_share: axis(share, 'a share from 0 to 1')
+        .optional()
+        .describe('Axis. Share of requests that name no adapter, 0 to 1. Default 0.'),
+      kind: axis(kind, KIND_EXPECTED).optional().describe('Axis. Kind of adapter. Default lora.'),
+      mode: axis(oneOf(['dynamic', 'merged']), 'dynamic or merged')
+        .optional()
+        .describe('Axis. dynamic: applied at run time; merged: folded into the weights. Default dynamic.'),
+      residency: axis(oneOf(['warm', 'cold_host', 'cold_disk']), 'warm, cold_host or cold_disk')
+        .optional()
+        .describe('Axis. Where an adapter lies when a request asks for it.'),
+      modules: z
+        .union([z.literal('all', 'all'), z.array(oneOf(['q', 'k', 'v', 'o', 'gate', 'up', 'down'])).min(1)], {
+          error: 'all, or a list of q, k, v, o, gate, up, down',
+        })
+        .optional()
+        .describe('Projections the adapters change. Default all.'),
+      names: z
+        .union(
+          [
+            z.array(text('an adapter name')),
+            z.record(rankKey, z.array(text('an adapter name')), 'a list of names, or {16: [a1, ..], 64: [..]}'),
+          ],
+          { error: 'a list of names, or {16: [a1, ..], 64: [..]} by rank' },
+        )
+        .optional()
+        .describe("An endpoint's adapters: a list, or lists by rank. Default: those the server shows."),
+    },
+    '{count: .., rank: .., ..}',
+  )
+  .meta({ id: 'adapters' });
+
+const prompt = z
+  .union(
+    [
+      z.strictObject({
+        tokens: axis(lengths, LENGTHS_EXPECTED).describe('Axis. Tokens of the prompt, without the chat template.'),
+        reuse: z
+          .boolean('true or false')
+          .optional()
+          .describe('true: the same prompts in every run, so that a prefix cache may answer. Default false.'),
+      }),
+      z.strictObject({ dataset: text('a file name').describe('Prompts from a file.') }),
+      z.strictObject({ trace: text('a file name').describe('Prompt lengths and times from a trace.') }),
+    ],
+    { error: '{tokens: 200}' },
+  )
+  .meta({ id: 'prompt' });
+
+const output = z
+  .strictObject(
+    {
+      tokens: axis(lengths, LENGTHS_EXPECTED).optional().describe('Axis. Tokens of the answer.'),
+      control: axis(oneOf(['exact', 'cap']), 'exact or cap')
+        .optional()
+        .describe(
+          'Axis. exact: min_tokens = max_tokens, ignore_eos, and checked; cap: max_tokens only. Default exact.',
+        ),
+    },
+    '{tokens: 200}',
+  )
+  .meta({ id: 'output' });
+
+const workload = z
+  .array(
+    z.strictObject({
+      prompt: lengths.describe('Prompt tokens of this pair.'),
+      output: lengths.describe('Output tokens of this pair.'),
+    }),
+    'a list of {prompt: tokens, output: tokens}',
+  )
+  .min(1, 'a list with at least one pair')
+  .meta({ id: 'workload' });
+
+const load = z
+  .union(
+    [
+      z
+        .strictObject({
+          concurrency: axis(whole(1), 'a number of requests').describe('Axis. Requests kept in flight.'),
+        })
+        .describe('Closed loop: a new request starts when one ends.'),
+      z
+        .strictObject({
+          rate: axis(rate, RATE_EXPECTED).describe('Axis. Requests started per unit of time, such as 4/s.'),
+          arrivals: z
+            .string('poisson or constant')
+            .regex(/^(poisson|constant|gamma\(\d+(\.\d+)?\))$/, 'poisson or constant')
+            .optional()
+            .describe('How starts are spaced: poisson (default) or constant.'),
+        })
+        .describe('Open loop: requests start at their time whatever the server does.'),
+      z
+        .strictObject({
+          trace: z
+            .strictObject({ speed: positive.describe('1 replays in real time.') }, '{speed: 1}')
+            .describe("Replay of the prompt trace's arrival times."),
+        })
+        .describe('Arrivals from a trace.'),
+    ],
+    { error: '{concurrency: 8} or {rate: 4/s}' },
+  )
+  .meta({ id: 'load' });
+
+const request = z
+  .strictObject(
+    {
+      temperature: z
+        .number('a number, 0 or more')
+        .min(0, 'a number, 0 or more')
+        .optional()
+        .describe('Sampling temperature. Default 0, greedy.'),
+      extra_body: z
+        .record(z.string(), z.unknown(), '{key: value, ..}')
+        .optional()
+        .describe('Put into every request body as it stands.'),
+      timeout: limit.optional().describe('A request that takes longer is cancelled and counts as failed. Default 10m.'),
+    },
+    '{temperature: 0, ..}',
+  )
+  .meta({ id: 'request' });
+
+const REQUESTS_EXPECTED = 'a number of requests, a duration such as 30s, or {per_concurrency: 10, at_least: 50}';
+const measure = z
+  .strictObject(
+    {
+      requests: z
+        .union(
+          [
+            whole(1),
+            limit,
+            z.strictObject({
+              per_concurrency: whole(1).describe('Requests for each one in flight.'),
+              at_least: whole(1).optional().describe('But no fewer than this. Default 1.'),
+            }),
+          ],
+          { error: REQUESTS_EXPECTED },
+        )
+        .optional()
+        .describe('When a run stops issuing requests. Default {per_concurrency: 10, at_least: 50}.'),
+      warmup: z
+        .strictObject(
+          { per_adapter: whole(0).describe('Short requests for each adapter and the base; 0: no warm-up at all.') },
+          '{per_adapter: 1}',
+        )
+        .optional()
+        .describe('What runs before anything counts. Default {per_adapter: 1}.'),
+      drain: duration.optional().describe('How long an open loop waits for what is in flight at its end. Default 30s.'),
+      repeats: whole(1).optional().describe('Runs of each cell. Default 1.'),
+      seed: whole(0).optional().describe('Fixes lengths, arrivals and adapter choice. Default 1.'),
+    },
+    '{requests: .., ..}',
+  )
+  .meta({ id: 'measure' });
+
+const slo = z
+  .strictObject(
+    {
+      ttft: limit.optional().describe('Time to first token.'),
+      itl: limit.optional().describe("Time between tokens, judged on each request's mean (TPOT)."),
+      e2e: limit.optional().describe('Time to the last token.'),
+    },
+    '{ttft: 500ms, itl: 50ms}',
+  )
+  .meta({ id: 'slo' });
+
+const gate = z
+  .strictObject(
+    {
+      thresholds: z
+        .array(
+          z.union([text(), z.record(z.string(), z.unknown())], { error: 'text or {metric: .., ..}' }),
+          'a list of thresholds',
+        )
+        .describe('What must hold.'),
+      on_inconclusive: oneOf(['fail', 'warn']).optional().describe('What an inconclusive verdict does. Default fail.'),
+    },
+    '{thresholds: [..]}',
+  )
+  .meta({ id: 'gate' });
+
+const LOAD_DESCRIPTION = 'How busy the server is kept.';
+
+/** Keys that without_gpu may hold: what shapes the load, not what the scenario is called or aimed at. */
+const loadShape = {
+  engine: engine.optional().describe('Flags of `bench serve`, when the target is the engine.'),
+  models: axis(text('a model name'), 'a model name')
+    .optional()
+    .describe('Axis. Presets such as llama-3-8b, their stand-ins such as llama-3-8b@1/8, or names an endpoint serves.'),
+  weights: axis(oneOf(['f16', 'int8', 'int4']), 'f16')
+    .optional()
+    .describe('Axis. Format of the weights. Default f16.'),
+  adapters: adapters.optional().describe('LoRA adapters. Default none: the base model alone.'),
+  prompt: prompt.optional().describe('What is sent.'),
+  output: output.optional().describe('What is asked for.'),
+  workload: workload.optional().describe('Axis. Pairs of prompt and output tokens, instead of prompt and output.'),
+  load: load.optional().describe(LOAD_DESCRIPTION),
+  request: request.optional().describe('What every request carries.'),
+  measure: measure.optional().describe('How long, how often, from which seed.'),
+  slo: slo.optional().describe('What a good request keeps to; makes goodput.'),
+};
+
+export const scenarioSchema = z.strictObject(
+  {
+    name: z
+      .string('a name')
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'a name of letters, digits, dots, dashes and underscores')
+      .describe('Names the folder of the results.'),
+    description: text().optional().describe('What the scenario answers, in one sentence.'),
+    target: target.optional().describe('The server measured. Default engine.'),
+    ...loadShape,
+    load: load.describe(LOAD_DESCRIPTION),
+    gate: gate.optional().describe('When a build fails.'),
+    without_gpu: z
+      .strictObject(loadShape, '{models: .., ..}')
+      .optional()
+      .describe('Merged over the rest when the engine finds only a software device.'),
+  },
+  'a mapping with name, models, prompt, output and load',
+);
+
+/** A scenario as a file says it. */
+export type ScenarioInput = z.input<typeof scenarioSchema>;
+/** One value or a list of them, as the file may have either. */
+export type OneOrMany<T> = T | T[];
+export type LengthsInput = z.input<typeof lengths>;
+export type PopularityInput = z.input<typeof popularity>;
+
+/** scenarios/scenario.schema.json: draft 7, the one that editors' YAML support understands best. */
+export const scenarioJsonSchema = (): Record<string, unknown> => ({
+  ...z.toJSONSchema(scenarioSchema, { target: 'draft-7', io: 'input' }),
+  title: 'lorabench scenario',
+});

@@ -1,0 +1,71 @@
+/**
+ * `--set path=value`: one value of the scenario changed from the command line. The path is checked against the format,
+ * the value is YAML (`load.concurrency=[1, 8]`), and what comes of it is validated like the file itself.
+ */
+import { LineCounter, parseDocument } from 'yaml';
+import { BenchError } from '../errors.ts';
+import { didYouMean } from './did-you-mean.ts';
+import { knownKeysAt } from './known-keys.ts';
+import { type Located, type LocatedMap, locatedOf, type Place } from './located.ts';
+
+/** Applies the settings in order. Throws USAGE for one that cannot be read or names no key of the format. */
+export function withSettings(tree: LocatedMap, settings: readonly string[]): LocatedMap {
+  return settings.reduce((changed, setting, index) => {
+    // The file's places sort by offset; settings come after all of them, in the order given.
+    const place: Place = { label: `--set ${setting}`, order: Number.MAX_SAFE_INTEGER - settings.length + index };
+    const equals = setting.indexOf('=');
+    if (equals < 1) {
+      throw new BenchError('USAGE', `--set ${setting}: expected path=value, such as load.concurrency=[1,8]`);
+    }
+    const path = knownPath(setting.slice(0, equals).trim(), setting);
+    return put(changed, path, settingValue(setting.slice(equals + 1), setting, place), place) as LocatedMap;
+  }, tree);
+}
+
+/** Splits at dots and checks each step against the format. */
+function knownPath(text: string, setting: string): PropertyKey[] {
+  const path: PropertyKey[] = [];
+  for (const step of text.split('.')) {
+    const { names, anyName } = knownKeysAt(path);
+    const isIndex = /^\d+$/.test(step) && names.length === 0 && !anyName;
+    if (!isIndex && !names.includes(step) && !anyName) {
+      const near = didYouMean(step, names);
+      const where = path.length === 0 ? 'a scenario' : `"${path.join('.')}"`;
+      const accepted = names.length === 0 ? 'nothing below it can be set' : `accepted: ${names.join(', ')}`;
+      throw new BenchError(
+        'USAGE',
+        `--set ${setting}: ${where} has no key "${step}"${near === null ? '' : `; did you mean "${near}"?`} (${accepted})`,
+      );
+    }
+    path.push(isIndex ? Number(step) : step);
+  }
+  if (path[0] === 'without_gpu') {
+    throw new BenchError('USAGE', `--set ${setting}: set the key itself; --set applies after without_gpu`);
+  }
+  return path;
+}
+
+function settingValue(text: string, setting: string, place: Place): Located {
+  const document = parseDocument(text, { lineCounter: new LineCounter() });
+  const fault = document.errors[0] ?? document.warnings[0];
+  if (fault) {
+    const what = fault.message.split('\n')[0]?.replace(/ at line .*$/, '');
+    throw new BenchError('USAGE', `--set ${setting}: the value is not YAML: ${what}`);
+  }
+  return locatedOf(document, () => place);
+}
+
+/** The tree with the value at the path; maps on the way are made where there is none. */
+function put(tree: Located | undefined, path: readonly PropertyKey[], value: Located, place: Place): Located {
+  const [key, ...rest] = path;
+  if (key === undefined) return value;
+  if (tree?.kind === 'list' && typeof key === 'number') {
+    const items = [...tree.items];
+    items[Math.min(key, items.length)] = put(items[key], rest, value, place);
+    return { ...tree, items };
+  }
+  const entries = new Map(tree?.kind === 'map' ? tree.entries : []);
+  const under = entries.get(String(key));
+  entries.set(String(key), { keyAt: place, value: put(under?.value, rest, value, place) });
+  return { kind: 'map', at: tree?.kind === 'map' ? tree.at : place, entries };
+}
