@@ -5,7 +5,7 @@
 import type { ScenarioInput } from './schema.ts';
 
 const DEFAULTS = {
-  target: { api: 'chat', headers: {} },
+  target: { api: 'completions', headers: {} },
   weights: 'f16',
   adapters: { popularity: 'uniform', base_share: 0, kind: 'lora', mode: 'dynamic', modules: 'all', names: [] },
   prompt: { reuse: false },

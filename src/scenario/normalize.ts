@@ -60,7 +60,7 @@ function targetOf(target: ResolvedScenario['target']): Scenario['target'] {
   const endpoint: EndpointTarget = {
     kind: 'endpoint',
     url: null,
-    api: 'chat',
+    api: 'completions', // as the engine is driven: prompts of an exact token count, no template around them
     apiKeyEnv: null,
     headers: {},
     tokenizer: null,

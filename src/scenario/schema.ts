@@ -45,9 +45,11 @@ const target = z
       z
         .strictObject({
           url: text('a URL such as http://host:8000/v1').describe('Base URL of an OpenAI-compatible server.'),
-          api: oneOf(['chat', 'completions'])
+          api: oneOf(['completions', 'chat'])
             .optional()
-            .describe('Which of its APIs is driven. Default chat; completions sends prompts without a chat template.'),
+            .describe(
+              "Which of its APIs is driven. Default completions, as the engine is; chat adds the server's template to each prompt.",
+            ),
           api_key_env: text('the name of an environment variable')
             .optional()
             .describe('Environment variable that holds the API key.'),

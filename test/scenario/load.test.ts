@@ -246,7 +246,12 @@ load: {concurrency: 2}
   expect(targetOf(source)).toBe('endpoint');
   expect(targetOf(source, ['target=engine'])).toBe('engine');
   const scenario = resolveScenario(source, ON_GPU);
-  expect(scenario.target).toMatchObject({ kind: 'endpoint', api: 'chat', apiKeyEnv: 'KEY', headers: { 'x-run': 'a' } });
+  expect(scenario.target).toMatchObject({
+    kind: 'endpoint',
+    api: 'completions',
+    apiKeyEnv: 'KEY',
+    headers: { 'x-run': 'a' },
+  });
   expect(scenario.models).toEqual(['meta/llama3-8b-instruct']);
   expect(scenario.adapters).toMatchObject({ ranks: [], names: ['a', 'b'] });
 });
