@@ -69,6 +69,8 @@ export interface RequestRecord {
   firstByte: number | null;
   /** Content chunks only: [ns since sent, tokens or null]. */
   chunks: [number, number | null][];
+  /** First content that is not reasoning, ns since sent; null if none came; absent in records that don't tell. */
+  firstOutput?: number | null;
   end: number;
   outcome: 'ok' | 'failed' | 'cancelled';
   error: RequestError | null;

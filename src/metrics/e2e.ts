@@ -1,0 +1,26 @@
+/**
+ * e2e: last content chunk minus the intended send time. Unit ms.
+ *
+ * To the last content, not to the end of the stream: closing events carry nothing a user waits for. One sample a request;
+ * failed and cancelled ones are censored at their end.
+ */
+import { distributionOf, MILLISECONDS, type Samples } from './distribution.ts';
+import type { Metric } from './metric.ts';
+import { e2eOf, waitedFor } from './request-times.ts';
+
+export const e2e: Metric = {
+  name: 'e2e',
+  title: 'End-to-end latency',
+  unit: 'ms',
+  better: 'lower',
+  description: 'From when a request should have been sent to its last content.',
+  compute({ records }) {
+    const samples: Samples = { values: [], bounds: [] };
+    for (const record of records) {
+      const value = record.outcome === 'ok' ? e2eOf(record) : null;
+      if (value === null) samples.bounds.push(waitedFor(record, record.intended));
+      else samples.values.push(value);
+    }
+    return distributionOf(samples, MILLISECONDS);
+  },
+};

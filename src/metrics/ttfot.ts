@@ -1,0 +1,26 @@
+/**
+ * ttfot: first content chunk that is not reasoning, minus the intended send time. Unit ms.
+ *
+ * Equal to ttft for models that don't reason. A request that ended before it stopped reasoning never gave output: it is
+ * censored at its end, as failed and cancelled ones are.
+ */
+import { distributionOf, MILLISECONDS, type Samples } from './distribution.ts';
+import type { Metric } from './metric.ts';
+import { waitedFor } from './request-times.ts';
+
+export const ttfot: Metric = {
+  name: 'ttfot',
+  title: 'Time to first output token',
+  unit: 'ms',
+  better: 'lower',
+  description: 'From when a request should have been sent to its first content that is not reasoning.',
+  compute({ records }) {
+    const samples: Samples = { values: [], bounds: [] };
+    for (const record of records) {
+      const { firstOutput = record.chunks[0]?.[0] ?? null, outcome, sent, intended } = record;
+      if (outcome === 'ok' && firstOutput !== null) samples.values.push(sent + firstOutput - intended);
+      else samples.bounds.push(waitedFor(record, intended));
+    }
+    return distributionOf(samples, MILLISECONDS);
+  },
+};

@@ -1,0 +1,106 @@
+/**
+ * Is a run's measurement fit to judge by? In: what was measured and asked. Out: reasons why not, and warnings.
+ *
+ * A reason makes the run invalid: there is nothing to read in it. A warning is a doubt that its reader must know of; a
+ * sentence each, with the figure and what it does to which number.
+ */
+import type { Measured } from '../metrics/measure.ts';
+import { isDistribution, type RequestRecord, type Validity } from '../result/schema.ts';
+import { rankOf } from '../stats/nearest-rank.ts';
+import { meanOver } from '../stats/step-function.ts';
+
+/** Later than this, and the load was not the one asked for. */
+const SEND_LAG_LIMIT_MS = 10;
+/** Below this share of the asked concurrency, on average, the cell is not at its load. */
+const IN_FLIGHT_SHARE = 0.95;
+
+const PERCENTILES = [
+  [0.9, 'p90'],
+  [0.95, 'p95'],
+  [0.99, 'p99'],
+  [0.999, 'p99.9'],
+] as const;
+
+export function judgeRun(measured: Measured): Validity {
+  const { counts, metrics, input } = measured;
+  const lag = metrics['send_lag'];
+  const lagP99 = isDistribution(lag) ? lag.p99 : null;
+  const sendLagP99 = typeof lagP99 === 'number' ? lagP99 : null;
+  const asked = input.cell.load.kind === 'closed' ? input.cell.load.concurrency : null;
+  const inFlight = { mean: meanInFlight(measured), asked };
+
+  const reasons: string[] = [];
+  if (counts.issued === 0) reasons.push('no request was issued');
+  else if (counts.ok === 0) reasons.push(`none of ${counts.issued} requests succeeded${listOf(measured.errors)}`);
+
+  const warnings = [
+    errorsWarning(measured),
+    cancelledWarning(measured),
+    sendLagP99 !== null && sendLagP99 > SEND_LAG_LIMIT_MS
+      ? `requests were sent late: send lag p99 is ${sendLagP99.toFixed(1)} ms, above ${SEND_LAG_LIMIT_MS} ms, and part of ttft and e2e`
+      : null,
+    inFlightWarning(measured, inFlight),
+    percentileWarning(counts.issued),
+    tokensWarning(input.ok),
+    lengthWarning(measured),
+  ].filter((warning) => warning !== null);
+
+  const valid = reasons.length === 0;
+  return { valid, reasons, warnings, sendLagP99, clientError: null, inFlight, steady: 'unknown' };
+}
+
+/** Over the window; over the whole run where the window is empty. */
+function meanInFlight({ window, input }: Measured): number {
+  const first = input.inFlight[0]?.from;
+  const last = input.inFlight.at(-1)?.from;
+  if (window.to > window.from) return meanOver(input.inFlight, window.from, window.to);
+  return first !== undefined && last !== undefined && last > first ? meanOver(input.inFlight, first, last) : 0;
+}
+
+function listOf(errors: Record<string, number>): string {
+  const names = Object.entries(errors).sort((a, b) => b[1] - a[1]);
+  return names.length === 0 ? '' : `: ${names.map(([name, count]) => `${name} x ${count}`).join(', ')}`;
+}
+
+function errorsWarning({ counts, errors }: Measured): string | null {
+  if (counts.failed === 0 || counts.ok === 0) return null;
+  const share = ((100 * counts.failed) / counts.issued).toFixed(1);
+  return `${counts.failed} of ${counts.issued} requests failed (${share}%)${listOf(errors)}; percentiles that fall among them are lower bounds`;
+}
+
+function cancelledWarning({ counts }: Measured): string | null {
+  if (counts.cancelled === 0) return null;
+  return `${counts.cancelled} of ${counts.issued} requests were cancelled before they ended; percentiles that fall among them are lower bounds`;
+}
+
+function inFlightWarning({ window, counts }: Measured, { mean, asked }: Validity['inFlight']): string | null {
+  if (asked === null || counts.issued === 0) return null;
+  if (window.to <= window.from) {
+    return `the load was never steady: ${counts.issued} requests were issued, at a concurrency of ${asked}; rates are unavailable`;
+  }
+  if (mean >= IN_FLIGHT_SHARE * asked) return null;
+  return `on average ${mean.toFixed(1)} requests were in flight where ${asked} were asked for`;
+}
+
+/** With fewer than 1 / (1 - p) samples the nearest rank is the largest sample, whatever p is. */
+function percentileWarning(issued: number): string | null {
+  if (issued === 0) return null;
+  const alike = PERCENTILES.filter(([p]) => rankOf(p, issued) === issued).map(([, name]) => name);
+  if (alike.length === 0 || (alike.length === 1 && alike[0] === 'p99.9')) return null;
+  return `${issued} requests are too few for ${alike.join(', ')} of latencies: each is simply the largest of them`;
+}
+
+function tokensWarning(ok: readonly RequestRecord[]): string | null {
+  const unknown = ok.filter(({ tokenSource }) => tokenSource === 'unknown').length;
+  if (unknown > 0) return `tokens per chunk are unknown in ${unknown} requests: itl and tpot are unavailable`;
+  const tokenized = ok.filter(({ tokenSource }) => tokenSource === 'tokenizer').length;
+  if (tokenized === 0) return null;
+  return `tokens per chunk of ${tokenized} requests come from a tokenizer, since the server does not count as it streams`;
+}
+
+function lengthWarning({ input }: Measured): string | null {
+  if (input.cell.output.control !== 'exact') return null;
+  const unchecked = input.ok.filter(({ usage }) => usage === null).length;
+  if (unchecked === 0) return null;
+  return `the output length of ${unchecked} requests could not be checked: the server reports no usage`;
+}
