@@ -28,7 +28,7 @@ export async function parseFlags(argv: readonly string[]): Promise<ParsedFlags> 
   const parser = yargs([...argv])
     .scriptName('bench serve')
     .usage("$0 [flags]\n\nServes a model and its LoRA adapters over OpenAI's API, on WebGPU.")
-    .parserConfiguration({ 'camel-case-expansion': false, 'duplicate-arguments-array': false })
+    .parserConfiguration({ 'camel-case-expansion': false })
     .options({
       model: {
         type: 'string',
@@ -81,6 +81,8 @@ export async function parseFlags(argv: readonly string[]): Promise<ParsedFlags> 
   });
   if (shown !== '') return { show: shown };
   if (flags._.length > 0) throw usage(`unexpected argument "${flags._[0]}"`);
+  const twice = Object.entries(flags).find(([name, value]) => Array.isArray(value) && name !== 'lora' && name !== '_');
+  if (twice !== undefined) throw usage(`--${twice[0]} is given more than once`);
   return {
     probe: flags.probe,
     settings: {

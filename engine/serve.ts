@@ -26,7 +26,9 @@ async function serve(settings: ServeSettings, device: ChosenDevice): Promise<voi
   await assertPortFree(host, port);
   const [core, tokenizer] = await Promise.all([startCore(config, device), loadTokenizer('llama-3')]);
   const died = (why: string) => {
-    if (!stopping) process.exit(announceFailure(new EngineError('device_lost', why)));
+    if (stopping) return;
+    const code = announceFailure(new EngineError('device_lost', why));
+    setImmediate(() => process.exit(code)); // the requests in progress were just told, and that is written first
   };
   core.died.then(died, (error: unknown) => died(String(error)));
 
@@ -84,7 +86,9 @@ process.on('unhandledRejection', fail);
 process.on('SIGTERM', () => void stop().catch(fail));
 process.on('SIGINT', () => void stop().catch(fail));
 if (process.channel) {
-  process.on('disconnect', () => process.exit(0)); // the launcher is gone, and nobody could stop this process
+  // The launcher is gone: nobody hears an exit code, nobody could stop this process, and an orderly exit waits for a
+  // device thread that may be inside a driver for long.
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   process.once('message', (message: { settings: ServeSettings; device: ChosenDevice }) => {
     serve(message.settings, message.device).catch(fail);
   });

@@ -32,7 +32,8 @@ export async function environmentOf(candidate: Candidate): Promise<Environment> 
       return { VK_DRIVER_FILES: undefined, VK_ICD_FILENAMES: file };
     }
     case 'llvmpipe':
-      if (process.platform !== 'linux') throw new EngineError('no_device', `llvmpipe is tried on Linux, not on ${process.platform}`);
+      if (process.platform !== 'linux')
+        throw new EngineError('no_device', `llvmpipe is tried on Linux, not on ${process.platform}`);
       return { EGL_PLATFORM: 'surfaceless', LIBGL_ALWAYS_SOFTWARE: '1' };
     case 'swiftshader': {
       const folder = await swiftshaderFolder();

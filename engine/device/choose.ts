@@ -25,7 +25,10 @@ const SELF_TEST_TIMEOUT_MS = 60_000;
  * @param report told one line about each candidate that did not work
  * @throws EngineError no_device when none works, with what each lacked
  */
-export async function chooseDevice(requested: 'auto' | Candidate, report: (line: string) => void): Promise<ChosenDevice> {
+export async function chooseDevice(
+  requested: 'auto' | Candidate,
+  report: (line: string) => void,
+): Promise<ChosenDevice> {
   const failures: string[] = [];
   for (const candidate of requested === 'auto' ? CANDIDATES : [requested]) {
     try {
@@ -59,7 +62,9 @@ function selfTest(candidate: Candidate, env: Environment): Promise<Answer> {
     let err = '';
     child.stdout.on('data', (data: Buffer) => (out += data.toString()));
     child.stderr.on('data', (data: Buffer) => (err += data.toString()));
-    child.on('error', (cause) => reject(new EngineError('no_device', `its self-test could not start: ${cause.message}`)));
+    child.on('error', (cause) =>
+      reject(new EngineError('no_device', `its self-test could not start: ${cause.message}`)),
+    );
     child.on('close', (code, signal) => {
       const line = out.trim().split('\n').at(-1) ?? '';
       try {

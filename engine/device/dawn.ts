@@ -21,7 +21,10 @@ export interface OpenDevice {
 
 /** Features asked for where the adapter has them; kernels choose their variants by what came. */
 const WANTED: GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
-const WANTED_EXPERIMENTAL = ['subgroup-size-control', 'chromium-experimental-subgroup-matrix'] as unknown as GPUFeatureName[];
+const WANTED_EXPERIMENTAL = [
+  'subgroup-size-control',
+  'chromium-experimental-subgroup-matrix',
+] as unknown as GPUFeatureName[];
 
 const ALWAYS_ON = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia', 'use_vulkan_memory_model'];
 /** Off while `validate` is asked for: with these, an index out of range reads or writes where it should not. */
@@ -54,7 +57,9 @@ export async function openDevice(candidate: Candidate, options: { validate: bool
   );
   if (!adapter) throw new EngineError('no_device', `no WebGPU adapter on ${candidate}`);
   const { info } = adapter;
-  const software = /swiftshader|llvmpipe|lavapipe|software/i.test(`${info.vendor} ${info.architecture} ${info.device} ${info.description}`);
+  const software = /swiftshader|llvmpipe|lavapipe|software/i.test(
+    `${info.vendor} ${info.architecture} ${info.device} ${info.description}`,
+  );
   if (candidate === 'gpu' && software) {
     throw new EngineError('no_device', `the default adapter is a software one (${info.device || info.description})`);
   }

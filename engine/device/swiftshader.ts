@@ -17,7 +17,10 @@ const NEEDED = ['libvulkan.so.1', 'libvk_swiftshader.so', 'vk_swiftshader_icd.js
 
 export async function swiftshaderFolder(): Promise<string> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new EngineError('no_device', `SwiftShader is packaged for Linux on x86-64, not for ${process.platform} on ${process.arch}`);
+    throw new EngineError(
+      'no_device',
+      `SwiftShader is packaged for Linux on x86-64, not for ${process.platform} on ${process.arch}`,
+    );
   }
   const { archive, version } = locate();
   const folder = join(tmpdir(), `lorabench-swiftshader-${version}-${userInfo().uid}`);
@@ -32,7 +35,8 @@ export async function swiftshaderFolder(): Promise<string> {
     renameSync(fresh, folder);
   } catch (cause) {
     rmSync(fresh, { recursive: true, force: true });
-    if (!isOurs(folder)) throw new EngineError('no_device', `SwiftShader cannot be unpacked into ${tmpdir()}: ${String(cause)}`);
+    if (!isOurs(folder))
+      throw new EngineError('no_device', `SwiftShader cannot be unpacked into ${tmpdir()}: ${String(cause)}`);
   }
   return folder;
 }
@@ -58,8 +62,12 @@ function locate(): { archive: string; version: string } {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
     return { archive: join(root, 'bin', 'swiftshader.tar.br'), version };
   } catch (cause) {
-    throw new EngineError('no_device', 'the optional package "@sparticuz/chromium", which brings SwiftShader, is not installed', {
-      hint: `run npm ci without --omit=optional (${cause instanceof Error ? cause.message.split('\n')[0] : String(cause)})`,
-    });
+    throw new EngineError(
+      'no_device',
+      'the optional package "@sparticuz/chromium", which brings SwiftShader, is not installed',
+      {
+        hint: `run npm ci without --omit=optional (${cause instanceof Error ? cause.message.split('\n')[0] : String(cause)})`,
+      },
+    );
   }
 }

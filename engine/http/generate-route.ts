@@ -38,7 +38,7 @@ async function answered(
   const meter = context.metrics.requestStarted(generation.adapter, read);
   const create = (listener: GenerationListener) =>
     new RunningGeneration(generation, { core: context.core, tokenizer: context.tokenizer, read }, listener);
-  if (reply.raw.destroyed || request.raw.destroyed) {
+  if (reply.raw.destroyed || request.raw.socket.destroyed) {
     meter.cancelled(); // went away while its prompt was tokenized
     return reply.hijack();
   }

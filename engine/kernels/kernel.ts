@@ -16,7 +16,11 @@ export interface Kernel {
   readonly bindings: readonly Access[];
 }
 
-export const defineKernel = (name: string, bindings: readonly Access[], entry = 'main'): Kernel => ({ name, entry, bindings });
+export const defineKernel = (name: string, bindings: readonly Access[], entry = 'main'): Kernel => ({
+  name,
+  entry,
+  bindings,
+});
 
 export type Grid = readonly [x: number, y: number, z: number];
 
@@ -53,7 +57,11 @@ export class KernelCompiler {
   }
 
   /** @throws EngineError bug, naming the kernel, with the compiler's own words */
-  async compile(kernel: Kernel, constants: Record<string, number>, options: { dynamicOffset?: boolean } = {}): Promise<CompiledKernel> {
+  async compile(
+    kernel: Kernel,
+    constants: Record<string, number>,
+    options: { dynamicOffset?: boolean } = {},
+  ): Promise<CompiledKernel> {
     const module = await this.module(kernel.name);
     const layout = this.layout(kernel, options.dynamicOffset ?? false);
     const pipeline = await this.device
@@ -64,13 +72,19 @@ export class KernelCompiler {
       })
       .catch((cause: unknown) => {
         const why = cause instanceof Error ? cause.message : String(cause);
-        throw new EngineError('bug', `kernel ${kernel.name} (${kernel.entry}) with ${JSON.stringify(constants)}: ${why}`);
+        throw new EngineError(
+          'bug',
+          `kernel ${kernel.name} (${kernel.entry}) with ${JSON.stringify(constants)}: ${why}`,
+        );
       });
     const bind = (...buffers: Bound[]): GPUBindGroup =>
       this.device.createBindGroup({
         label: kernel.name,
         layout,
-        entries: buffers.map((bound, binding) => ({ binding, resource: 'buffer' in bound ? bound : { buffer: bound } })),
+        entries: buffers.map((bound, binding) => ({
+          binding,
+          resource: 'buffer' in bound ? bound : { buffer: bound },
+        })),
       });
     return { kernel, pipeline, bind };
   }

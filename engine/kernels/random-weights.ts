@@ -5,9 +5,11 @@
 import type { Amplitude } from '../lora/random-f16.ts';
 import { type CompiledKernel, defineKernel, type KernelCompiler } from './kernel.ts';
 
-const BINDINGS = ['uniform', 'write'] as const;
 const ENTRIES = ['base', 'lora_a', 'lora_b'] as const;
 export type RandomEntry = (typeof ENTRIES)[number];
+
+/** parameters -> weights; one kernel an entry point */
+export const randomWeights = ENTRIES.map((entry) => defineKernel('random-weights', ['uniform', 'write'], entry));
 
 const STRIDE = 256; // minUniformBufferOffsetAlignment
 const SLOTS = 1024;
@@ -45,7 +47,7 @@ export class RandomWeights {
 
   static async create(compiler: KernelCompiler): Promise<RandomWeights> {
     const compiled = await Promise.all(
-      ENTRIES.map((entry) => compiler.compile(defineKernel('random-weights', BINDINGS, entry), {}, { dynamicOffset: true })),
+      randomWeights.map((kernel) => compiler.compile(kernel, {}, { dynamicOffset: true })),
     );
     const [base, loraA, loraB] = compiled as [CompiledKernel, CompiledKernel, CompiledKernel];
     return new RandomWeights(compiler.device, { base, lora_a: loraA, lora_b: loraB });

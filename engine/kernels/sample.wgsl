@@ -1,9 +1,10 @@
 // ids[i] = the next token of the i-th sampled sequence
 //
 // temperature 0: the largest logit, the lowest id among equals. Else the Gumbel-max trick (Gumbel 1954): the largest of
-// logit / temperature + g, g = -log(-log(u)), u from a hash of (seed, id), over the ids that top-k and top-p leave; that
-// is a draw from the softmax. The cut-offs are found by bisecting the logit below which ids fall out, so no sort is
-// needed; ids tied with the last one kept stay in. End ids are left out while a sequence is below its min_tokens.
+// logit / temperature + g, g = -log(e), e = -log(1 - w), w uniform from a hash of (seed, id), over the ids that both top-k
+// and top-p (of the whole softmax) leave; that is a draw from the softmax. The cut-offs are found by bisecting the logit
+// below which ids fall out, so no sort is needed; ids tied with the last one kept stay in. End ids are left out while a
+// sequence is below its min_tokens.
 //
 // logits: f32 [sequences, VOCAB]    ids: u32 [sequences]    Grid: (sequences).
 
@@ -30,6 +31,13 @@ fn lowbias32(v: u32) -> u32 {
   x *= 0x846ca68bu;
   x ^= x >> 16u;
   return x;
+}
+
+// An id wins by a small e, so a small w must be fine-grained and its e exact: WGSL's log may be 2^-21 off around 1, where a
+// series is not. w stays below 1, which would lose every id it came to.
+fn gumbel(hash: u32) -> f32 {
+  let w = min((f32(hash) + 0.5) / 4294967296.0, 0.99999994);
+  return -log(select(-log(1.0 - w), w * (1.0 + w * (0.5 + w / 3.0)), w < 0.01));
 }
 
 fn masked(id: u32) -> bool {
@@ -104,7 +112,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     reduce_sum(lane, mass, 0.0);
     let wanted = workgroupUniformLoad(&values[0]) * top_p;
-    // Keeps "mass at or above low >= wanted, and at least top_k ids there" true of low while it closes in on high.
+    // Of low, "there is enough mass, or there are top_k ids, at or above it" stays true while it closes in on high: what
+    // falls out below it is cut by one of the two.
     var low = largest - 88.0 * temperature;
     var high = largest;
     for (var round = 0u; round < 32u; round++) {
@@ -133,8 +142,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var i = lane; i < VOCAB; i += 64u) {
     let v = logits[base + i];
     if (v >= threshold && !(mask_ends && masked(i))) {
-      let u = (f32(lowbias32(i ^ seed) >> 8u) + 0.5) / 16777216.0;
-      let noisy = v / temperature - log(-log(u));
+      let noisy = (v - largest) / temperature + gumbel(lowbias32(i ^ seed));
       if (noisy > best) {
         best = noisy;
         which = i;

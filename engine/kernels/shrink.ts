@@ -14,4 +14,8 @@ export const shrinkConstants = (k: number, lora: LoraShape) => ({
   PAGES_AT: HEADER.PAGES_AT,
   TILES_AT: HEADER.TILES_AT,
 });
-export const shrinkGrid = (lora: LoraShape, step: StepShape): Grid => [step.tiles, lora.slices.length, Math.ceil(step.maxRank / 4)];
+export const shrinkGrid = (lora: LoraShape, step: StepShape): Grid => [
+  step.tiles,
+  lora.slices.length,
+  Math.ceil(step.maxRank / 4),
+];

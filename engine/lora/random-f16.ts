@@ -16,7 +16,19 @@ export const tensorKey = (seed: number, layer: number, tensor: number): number =
   lowbias32((lowbias32((seed + 1) >>> 0) + layer * 64 + tensor) >>> 0);
 
 /** Which tensor of a layer; embeddings and head belong to layer 0xffff. */
-export const TENSOR = { q: 1, k: 2, v: 3, o: 4, gate: 5, up: 6, down: 7, embed: 8, head: 9, loraA: 16, loraB: 32 } as const;
+export const TENSOR = {
+  q: 1,
+  k: 2,
+  v: 3,
+  o: 4,
+  gate: 5,
+  up: 6,
+  down: 7,
+  embed: 8,
+  head: 9,
+  loraA: 16,
+  loraB: 32,
+} as const;
 export const OUTSIDE_LAYERS = 0xffff;
 
 export interface Amplitude {

@@ -10,10 +10,12 @@ export function parseSynthetic(path: string): SyntheticSpec | string {
   const accepted = 'accepted: "synthetic:rank=R,seed=S", for example "synthetic:rank=16,seed=3"';
   const match = /^synthetic:(?<fields>.*)$/.exec(path);
   if (!match) return `"${path}" is not a synthetic adapter, and files are not supported yet; ${accepted}`;
-  const fields = new Map((match.groups?.['fields'] ?? '').split(',').map((field) => {
-    const [key = '', value = ''] = field.split('=');
-    return [key.trim(), value.trim()];
-  }));
+  const fields = new Map(
+    (match.groups?.['fields'] ?? '').split(',').map((field) => {
+      const [key = '', value = ''] = field.split('=');
+      return [key.trim(), value.trim()];
+    }),
+  );
   const unknown = [...fields.keys()].find((key) => key !== 'rank' && key !== 'seed');
   if (unknown !== undefined) return `"${path}" has an unknown field "${unknown}"; ${accepted}`;
   const rank = fields.get('rank') ?? '';

@@ -71,7 +71,8 @@ export const standInDivisors = (g: Geometry): number[] =>
  */
 export function geometryOf(name: string): Geometry | GeometryProblem {
   const match = /^(?<preset>[^@]+)(?:@1\/(?<n>\d+))?$/.exec(name);
-  const preset = match?.groups?.['preset'] === undefined ? undefined : PRESETS[match.groups['preset']];
+  const asked = match?.groups?.['preset'] ?? '';
+  const preset = Object.hasOwn(PRESETS, asked) ? PRESETS[asked] : undefined;
   if (!match || !preset) return { message: `unknown model "${name}"`, accepted: Object.keys(PRESETS) };
   const n = Number(match.groups?.['n'] ?? 1);
   if (match.groups?.['n'] === undefined) return preset;

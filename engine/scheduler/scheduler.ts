@@ -9,8 +9,12 @@
  * the extra token is dropped, and blocks and adapter are let go only when the last step that names the sequence has completed.
  */
 import { now } from '../clock.ts';
-import { BlockManager } from './block-manager.ts';
+import { EngineError } from '../errors.ts';
+import type { BlockManager } from './block-manager.ts';
 import type { Sequence } from './sequence.ts';
+
+/** What the device samples when it can choose none: kernels/sample.wgsl. */
+const NO_ID = 0xffffffff;
 
 /** Some rows of one sequence: positions first .. first + count - 1. */
 export interface Part {
@@ -101,7 +105,9 @@ export class Scheduler {
       plan(next);
     }
     if (parts.length === 0) return null;
-    parts.sort((a, b) => (a.sequence.adapter?.slot ?? -1) - (b.sequence.adapter?.slot ?? -1) || a.sequence.id - b.sequence.id);
+    parts.sort(
+      (a, b) => (a.sequence.adapter?.slot ?? -1) - (b.sequence.adapter?.slot ?? -1) || a.sequence.id - b.sequence.id,
+    );
     const sampled = parts.filter((part) => part.samples);
     this.lastSamples = new Map(sampled.map((part, i) => [part.sequence, i]));
     for (const { sequence, count, samples } of parts) {
@@ -126,13 +132,17 @@ export class Scheduler {
     return { sequence, first: sequence.computed, count: 1, samples: true, previous };
   }
 
-  /** @param ids one for each of step.sampled, in order */
+  /**
+   * @param ids one for each of step.sampled, in order
+   * @throws EngineError bug when one is no id at all
+   */
   complete(step: Step, ids: ArrayLike<number>): Delivery[] {
     const deliveries: Delivery[] = [];
     const at = now();
     step.sampled.forEach(({ sequence }, i) => {
       if (sequence.ended) return;
       const id = ids[i] as number;
+      if (id === NO_ID) throw new EngineError('bug', `sequence ${sequence.id} got no token: every logit was NaN`);
       const { maxTokens, ignoreEos } = sequence.request;
       if (sequence.output.length === 0) sequence.firstToken = at;
       sequence.lastToken = at;

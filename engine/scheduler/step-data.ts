@@ -45,6 +45,9 @@ export interface StepShape {
   loraRows: number;
 }
 
+/** Temperatures below are greedy, as in vLLM (its _SAMPLING_EPS): logits divided by them overflow. */
+const GREEDY_BELOW = 1e-5;
+
 const floatBits = new Float32Array(1);
 const bitsOfFloat = new Uint32Array(floatBits.buffer);
 const bits = (value: number): number => {
@@ -135,7 +138,8 @@ export class StepWriter {
       const index = sequence.planned - 1;
       const draw = lowbias32((lowbias32(seed >>> 0) + index) >>> 0);
       const maskEnds = !ignoreEos && index < minTokens ? 1 : 0;
-      this.push((firstRows[i] as number) + count - 1, bits(temperature), bits(topP), topK, draw, maskEnds);
+      const heat = temperature < GREEDY_BELOW ? 0 : temperature;
+      this.push((firstRows[i] as number) + count - 1, bits(heat), bits(topP), topK, draw, maskEnds);
     });
   }
 
@@ -159,7 +163,8 @@ export class StepWriter {
       const { adapter } = (step.parts[i] as Step['parts'][number]).sequence;
       const from = firstRows[i] as number;
       let rows = 0;
-      for (; i < step.parts.length && step.parts[i]?.sequence.adapter === adapter; i++) rows += step.parts[i]?.count ?? 0;
+      for (; i < step.parts.length && step.parts[i]?.sequence.adapter === adapter; i++)
+        rows += step.parts[i]?.count ?? 0;
       if (!adapter) continue;
       loraRows += rows;
       for (let done = 0; done < rows; done += TILE_ROWS, tiles++) {

@@ -42,10 +42,9 @@ export function makeBuffers(device: GPUDevice, g: Geometry, sizes: Sizes, ranks:
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const storage = (label: string, size: number) => device.createBuffer({ label, size: Math.max(16, size), usage });
   const scratch = scratchSizes(g, sizes.maxNumBatchedTokens, sizes.maxNumSeqs, ranks, sizes.maxModelLen);
-  const named = Object.fromEntries(Object.entries(scratch).map(([label, size]) => [label, storage(label, size)])) as Record<
-    keyof typeof scratch,
-    GPUBuffer
-  >;
+  const named = Object.fromEntries(
+    Object.entries(scratch).map(([label, size]) => [label, storage(label, size)]),
+  ) as Record<keyof typeof scratch, GPUBuffer>;
   const idBytes = 4 * sizes.maxNumSeqs;
   const cacheBytes = sizes.kvBlocks * KV_BLOCK * g.kvHeads * g.headDim * 2;
   device.queue.writeBuffer(named.angles, 0, angleTable(g, sizes.maxModelLen));

@@ -3,8 +3,8 @@
  * gate,up · down. Each group is one matrix product; with adapters, one shrink and one expand.
  */
 import { type LoraShape, padColumns } from '../kernels/matmul.ts';
-import { RANKS_PER_PAGE } from '../lora/slots.ts';
 import { TENSOR } from '../lora/random-f16.ts';
+import { RANKS_PER_PAGE } from '../lora/slots.ts';
 import type { Geometry } from '../models/geometry.ts';
 
 export const GROUPS = ['qkv', 'o', 'gateUp', 'down'] as const;

@@ -54,7 +54,9 @@ export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimi
   const weightBytes = g.layers * sum(layerBytes) + tableBytes * (g.tied ? 1 : 2);
   const lora = loraLayout(g, pagesFor(config.maxGpuLoras, config.maxLoraRank), config.maxLoraRank);
   const loraBytes = g.layers * 4 * (lora.aWords + lora.bWords);
-  const scratchBytes = sum(Object.values(scratchSizes(g, maxNumBatchedTokens, maxNumSeqs, lora.groups.qkv.ranks, maxModelLen)));
+  const scratchBytes = sum(
+    Object.values(scratchSizes(g, maxNumBatchedTokens, maxNumSeqs, lora.groups.qkv.ranks, maxModelLen)),
+  );
 
   const tokenBytes = 2 * g.layers * g.kvHeads * g.headDim * 2;
   const blockBytes = tokenBytes * KV_BLOCK;
@@ -62,7 +64,11 @@ export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimi
   const most = maxNumSeqs * floor;
   const left = config.gpuMemory === null ? null : config.gpuMemory - weightBytes - loraBytes - scratchBytes;
   const kvPerLayerCap = Math.floor(limits.maxStorageBufferBindingSize / (blockBytes / g.layers / 2));
-  const wanted = Math.min(most, kvPerLayerCap, Math.floor((left ?? KV_UNASKED[software ? 'software' : 'gpu']) / blockBytes));
+  const wanted = Math.min(
+    most,
+    kvPerLayerCap,
+    Math.floor((left ?? KV_UNASKED[software ? 'software' : 'gpu']) / blockBytes),
+  );
   const kvBlocks = Math.max(left === null ? floor : 0, Math.floor(wanted * shrinkKv));
   const kvBytes = kvBlocks * blockBytes;
   const stepWords = stepCapacity({
@@ -80,14 +86,30 @@ export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimi
     `total      ${mib(total)}  of ${config.gpuMemory === null ? 'unknown device memory (--gpu-memory says how much)' : mib(config.gpuMemory).trim()}`,
   ];
   const tooBig = (why: string) =>
-    new EngineError('too_big', `${g.name} does not fit the device: ${why}\n  ${lines.join('\n  ')}`, { hint: smaller(g) });
+    new EngineError('too_big', `${g.name} does not fit the device: ${why}\n  ${lines.join('\n  ')}`, {
+      hint: smaller(g),
+    });
   const largest = Math.max(tableBytes, ...layerBytes, 4 * lora.aWords, 4 * lora.bWords);
   const cap = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-  if (largest > cap) throw tooBig(`one matrix or pool takes ${mib(largest).trim()}, a buffer of this device at most ${mib(cap).trim()}`);
+  if (largest > cap)
+    throw tooBig(`one matrix or pool takes ${mib(largest).trim()}, a buffer of this device at most ${mib(cap).trim()}`);
   if (kvBlocks < floor) {
-    throw tooBig(`the KV cache needs at least ${floor} blocks (one sequence of ${maxModelLen} tokens, ${mib(floor * blockBytes).trim()}) and gets ${kvBlocks}`);
+    throw tooBig(
+      `the KV cache needs at least ${floor} blocks (one sequence of ${maxModelLen} tokens, ${mib(floor * blockBytes).trim()}) and gets ${kvBlocks}`,
+    );
   }
-  return { maxModelLen, maxNumSeqs, maxNumBatchedTokens, kvBlocks, stepWords, weightBytes, loraBytes, kvBytes, scratchBytes, lines };
+  return {
+    maxModelLen,
+    maxNumSeqs,
+    maxNumBatchedTokens,
+    kvBlocks,
+    stepWords,
+    weightBytes,
+    loraBytes,
+    kvBytes,
+    scratchBytes,
+    lines,
+  };
 }
 
 /** Bytes of each activation buffer. */
@@ -117,4 +139,3 @@ function smaller(g: Geometry): string {
   const also = 'a shorter --max-model-len, fewer --max-gpu-loras or a lower --max-lora-rank';
   return standIns.length > 0 ? `a stand-in (${standIns.join(', ')}), ${also}` : also;
 }
-

@@ -5,19 +5,21 @@
  * submitted step sampled. One step may be submitted while another's ids are on their way.
  */
 import type { EngineConfig } from '../config.ts';
+import type { SequenceRequest } from '../core.ts';
 import type { OpenDevice } from '../device/dawn.ts';
 import { EngineError } from '../errors.ts';
 import { KernelCompiler } from '../kernels/kernel.ts';
 import { RandomWeights } from '../kernels/random-weights.ts';
 import { LoraPools } from '../lora/pools.ts';
-import { AdapterSlots } from '../lora/slots.ts';
+import { AdapterSlots, ResidentAdapter } from '../lora/slots.ts';
 import { type Geometry, geometryOf, isGeometry } from '../models/geometry.ts';
 import type { Step } from '../scheduler/scheduler.ts';
+import { Sequence } from '../scheduler/sequence.ts';
 import { type StepShape, StepWriter } from '../scheduler/step-data.ts';
 import { type Buffers, makeBuffers } from './buffers.ts';
 import { loraLayout } from './dimensions.ts';
 import { type MemoryPlan, planMemory } from './memory-plan.ts';
-import { Transformer } from './transformer.ts';
+import { TILE_ROWS, Transformer } from './transformer.ts';
 import { makeWeights } from './weights.ts';
 
 export interface Submitted {
@@ -26,6 +28,20 @@ export interface Submitted {
   /** Ids of the step's samples, in order; rejects when the device is lost. */
   ids(): Promise<Uint32Array>;
 }
+
+const WARM_UP: Omit<SequenceRequest, 'prompt'> = {
+  adapter: null,
+  maxTokens: 1,
+  minTokens: 0,
+  ignoreEos: true,
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  seed: 0,
+};
+
+/** Stands for any adapter while warming up: what its page holds does not matter. */
+const FIRST_PAGE = new ResidentAdapter({ name: '', path: '', slot: 0, rank: 1, scale: 0, pages: [0] });
 
 export class Model {
   readonly geometry: Geometry;
@@ -80,14 +96,20 @@ export class Model {
       pools: new LoraPools(device, random, geometry, lora),
     }));
     if ('failed' in fixed) {
-      throw new EngineError('too_big', `the device has no memory for ${geometry.name}'s weights and adapter pools: ${fixed.failed}\n  ${first.lines.join('\n  ')}`);
+      throw new EngineError(
+        'too_big',
+        `the device has no memory for ${geometry.name}'s weights and adapter pools: ${fixed.failed}\n  ${first.lines.join('\n  ')}`,
+      );
     }
     for (let share = 1; ; share /= 2) {
       const memory = share === 1 ? first : planMemory(geometry, config, limits, share);
       const tried = await withinMemory(device, () => makeBuffers(device, geometry, memory, lora.groups.qkv.ranks));
       if ('failed' in tried) {
         if (share < 1 / 64) {
-          throw new EngineError('too_big', `the device has no memory left for the KV cache: ${tried.failed}\n  ${memory.lines.join('\n  ')}`);
+          throw new EngineError(
+            'too_big',
+            `the device has no memory left for the KV cache: ${tried.failed}\n  ${memory.lines.join('\n  ')}`,
+          );
         }
         continue;
       }
@@ -96,8 +118,40 @@ export class Model {
         software: open.software,
         batchInvariant: config.batchInvariant,
       });
-      await device.queue.onSubmittedWorkDone();
-      return new Model({ geometry, memory, slots, pools: fixed.made.pools, device, buffers: tried.made, transformer });
+      const model = new Model({
+        geometry,
+        memory,
+        slots,
+        pools: fixed.made.pools,
+        device,
+        buffers: tried.made,
+        transformer,
+      });
+      await model.warmUp();
+      return model;
+    }
+  }
+
+  /**
+   * Runs every kernel variant once: some drivers compile when a pipeline is first used, and the first request should not pay
+   * for it. What it leaves in the KV cache is overwritten before it is read.
+   */
+  private async warmUp(): Promise<void> {
+    const { maxNumBatchedTokens, maxModelLen, maxNumSeqs, kvBlocks } = this.memory;
+    const adapters = [null, ...(this.slots.slots > 0 ? [FIRST_PAGE] : [])];
+    for (const adapter of adapters) {
+      for (const asked of TILE_ROWS) {
+        const rows = Math.min(asked, maxNumBatchedTokens, maxModelLen);
+        const sequences = Math.min(rows, maxNumSeqs, kvBlocks);
+        const parts = Array.from({ length: sequences }, (_, i) => {
+          const count = i === 0 ? rows - sequences + 1 : 1;
+          const sequence = new Sequence(-1 - i, { ...WARM_UP, prompt: new Uint32Array(count) }, adapter, 0);
+          sequence.blocks = [i];
+          sequence.planned = 1;
+          return { sequence, first: 0, count, samples: true, previous: null };
+        });
+        await this.submit({ parts, rows, sampled: parts }).ids();
+      }
     }
   }
 
@@ -140,7 +194,10 @@ export class Model {
 }
 
 /** What `make` allocated, or the device's words for having no memory for it. */
-async function withinMemory<T extends object>(device: GPUDevice, make: () => T): Promise<{ made: T } | { failed: string }> {
+async function withinMemory<T extends object>(
+  device: GPUDevice,
+  make: () => T,
+): Promise<{ made: T } | { failed: string }> {
   device.pushErrorScope('out-of-memory');
   const made = make();
   const failed = await device.popErrorScope();

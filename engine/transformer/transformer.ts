@@ -4,13 +4,7 @@
  * Everything a step binds is made here once: per layer and per row tile, with and without adapters. encode() only picks
  * and dispatches, so the loop creates no buffer, bind group or pipeline.
  */
-import {
-  attention,
-  attentionConstants,
-  attentionGrid,
-  ropeKv,
-  ropeKvGrid,
-} from '../kernels/attention.ts';
+import { attention, attentionConstants, attentionGrid, ropeKv, ropeKvGrid } from '../kernels/attention.ts';
 import { embed, embedConstants, embedGrid } from '../kernels/embed.ts';
 import { type Call, dispatch, type Grid, type KernelCompiler } from '../kernels/kernel.ts';
 import {
@@ -59,7 +53,7 @@ interface Layer {
 }
 
 /** Row counts that stand for all tiles matmulTile() can choose. */
-const TILE_ROWS = [1, 2, 4, 8];
+export const TILE_ROWS = [1, 2, 4, 8];
 
 type Compiled = Awaited<ReturnType<typeof compileAll>>;
 
@@ -156,7 +150,9 @@ async function compileAll(
   });
   const tiles = [...new Map(TILE_ROWS.map((rows) => matmulTile(rows, options)).map((t) => [tileKey(t), t])).values()];
   const compileTiles = async (shape: MatmulShape) =>
-    Promise.all(tiles.map(async (t) => [tileKey(t), await compiler.compile(matmul, matmulConstants(shape, t))] as const));
+    Promise.all(
+      tiles.map(async (t) => [tileKey(t), await compiler.compile(matmul, matmulConstants(shape, t))] as const),
+    );
 
   const headShape: MatmulShape = {
     k: g.hidden,
@@ -185,7 +181,10 @@ async function compileAll(
   ]);
 
   const b = buffers;
-  const call = (kernel: typeof norm, ...bound: GPUBuffer[]): Call => ({ pipeline: kernel.pipeline, group: kernel.bind(...bound) });
+  const call = (kernel: typeof norm, ...bound: GPUBuffer[]): Call => ({
+    pipeline: kernel.pipeline,
+    group: kernel.bind(...bound),
+  });
   const projection = (layer: number, group: Group, x: GPUBuffer, y: GPUBuffer, residual: GPUBuffer): Projection => {
     const compiled = groups.find((entry) => entry.group === group);
     const w = weights.layers[layer]?.[group];
@@ -213,13 +212,19 @@ async function compileAll(
   const [ids0, ids1] = b.ids;
   return {
     attentionShape,
-    embeds: [call(embedder, b.step, ids1, weights.embedding, b.x0), call(embedder, b.step, ids0, weights.embedding, b.x0)] as const,
+    embeds: [
+      call(embedder, b.step, ids1, weights.embedding, b.x0),
+      call(embedder, b.step, ids0, weights.embedding, b.x0),
+    ] as const,
     layers,
     finalNorm: call(gatherNorm, b.step, b.x0, weights.norm, b.last),
     head: {
       shape: headShape,
       tiles: new Map(
-        headTiles.map(([key, kernel]) => [key, call(kernel, b.step, weights.head, b.last, b.logits, b.unused, b.unused, b.unused)]),
+        headTiles.map(([key, kernel]) => [
+          key,
+          call(kernel, b.step, weights.head, b.last, b.logits, b.unused, b.unused, b.unused),
+        ]),
       ),
     },
     samples: [call(sampler, b.step, b.logits, ids0), call(sampler, b.step, b.logits, ids1)] as const,

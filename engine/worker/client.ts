@@ -5,6 +5,7 @@
  * started with the device's environment (device/choose.ts).
  */
 import { Worker } from 'node:worker_threads';
+import { now } from '../clock.ts';
 import type { EngineConfig } from '../config.ts';
 import type {
   AdapterInfo,
@@ -16,7 +17,6 @@ import type {
   SequenceListener,
   SequenceRequest,
 } from '../core.ts';
-import { now } from '../clock.ts';
 import type { ChosenDevice } from '../device/choose.ts';
 import { EngineError } from '../errors.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
@@ -33,7 +33,9 @@ export function startCore(config: EngineConfig, device: ChosenDevice): Promise<E
         resolve(new WorkerCore(worker, message.info));
       } else if (message.kind === 'failed') {
         detach();
-        reject(new EngineError(message.code, message.message, message.hint === undefined ? {} : { hint: message.hint }));
+        reject(
+          new EngineError(message.code, message.message, message.hint === undefined ? {} : { hint: message.hint }),
+        );
       } else if (message.kind === 'died') {
         detach();
         reject(new EngineError('device_lost', message.why));

@@ -12,7 +12,15 @@ export class StepLoop {
   private readonly scheduler: Scheduler;
   private readonly deliver: (deliveries: Delivery[]) => void;
   private running = false;
-  private readonly counted = { steps: 0, promptTokens: 0, generatedTokens: 0, dispatches: 0, rows: 0, loraRows: 0, stepMsLast: 0 };
+  private readonly counted = {
+    steps: 0,
+    promptTokens: 0,
+    generatedTokens: 0,
+    dispatches: 0,
+    rows: 0,
+    loraRows: 0,
+    stepMsLast: 0,
+  };
 
   constructor(model: Model, scheduler: Scheduler, deliver: (deliveries: Delivery[]) => void) {
     this.model = model;
@@ -22,6 +30,10 @@ export class StepLoop {
 
   get counters(): Omit<EngineStats, 'running' | 'waiting' | 'kvBlocksTotal' | 'kvBlocksFree'> {
     return this.counted;
+  }
+
+  get idle(): boolean {
+    return !this.running;
   }
 
   /** Runs until there is nothing to do; does nothing when it runs already. Rejects when the device fails. */

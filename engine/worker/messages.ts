@@ -1,7 +1,8 @@
 /** What the two threads say to each other. Everything is structured-cloneable; sequences are named by number. */
-import type { ChosenDevice } from '../device/choose.ts';
+
 import type { EngineConfig } from '../config.ts';
 import type { AdapterInfo, EngineInfo, EngineStats, LoadError, SequenceRequest, SequenceTimings } from '../core.ts';
+import type { ChosenDevice } from '../device/choose.ts';
 
 export interface WorkerStart {
   config: EngineConfig;

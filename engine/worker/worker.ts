@@ -49,13 +49,28 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
     const news = deliveries.map(({ sequence, ids, finish }) => {
       if (finish) sequences.delete(sequence.id);
       const { received, admitted, prefillStart, firstToken, lastToken } = sequence;
-      return { id: sequence.id, ids, finish, timings: { received, admitted, adapterWait: 0, prefillStart, firstToken, lastToken } };
+      return {
+        id: sequence.id,
+        ids,
+        finish,
+        timings: { received, admitted, adapterWait: 0, prefillStart, firstToken, lastToken },
+      };
     });
     say({ kind: 'step', news, stats: stats() });
   };
   const loop = new StepLoop(model, scheduler, deliver);
+  let closing = false;
+  // A step must not be in flight when the process leaves: the driver would abort in the middle of it.
+  const closeWhenIdle = (): void => {
+    if (closing && loop.idle) say({ kind: 'closed' });
+  };
   const wake = (): void => {
-    loop.wake().catch((error: unknown) => died(`a step failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));
+    loop
+      .wake()
+      .then(closeWhenIdle)
+      .catch((error: unknown) =>
+        died(`a step failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+      );
   };
   const adapters = (): AdapterInfo[] =>
     slots.list().map(({ name, path, rank, users }) => ({ name, path, rank, users, bytes: model.pools.bytesOf(rank) }));
@@ -69,7 +84,10 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
     if (slots.get(name)) return { code: 'exists', message: `adapter "${name}" is loaded already` };
     const adapter = slots.add(name, path, spec.rank, SYNTHETIC_SCALE);
     if (!adapter) {
-      return { code: 'no_slot', message: `all ${slots.slots} slots (--max-gpu-loras) are taken; unload an adapter first` };
+      return {
+        code: 'no_slot',
+        message: `all ${slots.slots} slots (--max-gpu-loras) are taken; unload an adapter first`,
+      };
     }
     model.pools.makeSynthetic(adapter, spec.seed);
     return null;
@@ -79,6 +97,10 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
     switch (message.kind) {
       case 'submit': {
         const { id, request } = message;
+        if (closing) {
+          say({ kind: 'refused', id, code: 'closing', message: 'the engine is shutting down' });
+          return;
+        }
         const adapter = request.adapter === null ? null : slots.get(request.adapter);
         if (adapter === undefined) {
           say({ kind: 'refused', id, code: 'adapter_gone', message: `adapter "${request.adapter}" is not loaded` });
@@ -110,7 +132,10 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
         return;
       }
       case 'close':
-        say({ kind: 'closed' });
+        closing = true;
+        for (const sequence of sequences.values()) scheduler.cancel(sequence);
+        sequences.clear();
+        closeWhenIdle();
     }
   });
 
