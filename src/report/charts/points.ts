@@ -1,0 +1,79 @@
+/**
+ * From cells to the rows of a line chart, and to the words that stand for the chart. Every number comes by `values.ts`.
+ */
+import type { CellResult } from '../../result/schema.ts';
+import { loadText, type Panel, type Series } from '../panels.ts';
+import type { Shown } from '../values.ts';
+import { figureText, figureWithUnit } from '../values.ts';
+import type { LegendEntry, Row } from './chart.ts';
+import { rampColor, seriesColor, shapeOf } from './theme.ts';
+
+export interface Point {
+  x: string | number;
+  series: string;
+  shown: Shown;
+  /** What the point stands for, such as "8 adapters, concurrency 4". */
+  place: string;
+  /** A label drawn at the point. */
+  text?: string;
+  order?: number;
+  /** Where on the x axis it lies, in words; x itself unless given. */
+  where?: string;
+}
+
+/** Points without a figure, or from runs cut short, are left out of charts. */
+export const isDrawable = (point: Point): boolean => point.shown.value !== null && !point.shown.partial;
+
+export function rowOf(point: Point, title: string): Row {
+  const { shown } = point;
+  return {
+    x: point.x,
+    y: shown.value,
+    series: point.series,
+    tip: `${point.place}: ${title} ${figureWithUnit(shown)}`,
+    ...(shown.range === null ? {} : { low: shown.range[0], high: shown.range[1] }),
+    ...(shown.above ? { bounded: 'yes' } : {}),
+    ...(point.text === undefined ? {} : { text: point.text }),
+    ...(point.order === undefined ? {} : { order: point.order }),
+  };
+}
+
+/** "base: 12.3 at 1, 20.1 at 4; 8 adapters: ..". */
+export function inWords(points: readonly Point[]): string {
+  const bySeries = new Map<string, string[]>();
+  for (const point of points.filter(isDrawable)) {
+    bySeries.set(point.series, [
+      ...(bySeries.get(point.series) ?? []),
+      `${figureText(point.shown)} at ${point.where ?? point.x}`,
+    ]);
+  }
+  return [...bySeries].map(([series, parts]) => `${series}: ${parts.join(', ')}`).join('; ');
+}
+
+export const adapterLegend = (panel: Panel): LegendEntry[] =>
+  panel.series.map((series) => ({
+    series: series.label,
+    color: seriesColor(series.color),
+    shape: shapeOf(series.color),
+  }));
+
+export const loadLegend = (panel: Panel): LegendEntry[] =>
+  panel.loads.map((load, i) => ({
+    series: loadText(panel.loadKind, load),
+    color: rampColor(i, panel.loads.length),
+    shape: shapeOf(i),
+  }));
+
+export const cellsOf = (panel: Panel): { series: Series; cell: CellResult }[] =>
+  panel.series.flatMap((series) => series.cells.map((cell) => ({ series, cell })));
+
+/** Loads spread over decades go on a logarithm; two or three are just places on the axis. */
+export function loadScale(panel: Panel): 'ordinal' | 'log' | 'linear' {
+  const first = panel.loads[0] ?? 0;
+  const last = panel.loads.at(-1) ?? 0;
+  if (panel.loads.length < 4 || first <= 0) return 'ordinal';
+  return last / first > 10 ? 'log' : 'linear';
+}
+
+export const loadAxisTitle = (panel: Panel): string =>
+  panel.loadKind === 'concurrency' ? 'requests at a time' : 'requests sent per second';

@@ -1,0 +1,73 @@
+/**
+ * Charts on the page: groups with their legend and table, and the histograms of every cell.
+ *
+ * Chart groups and their drawings in, markup out. A drawing is static SVG inside a labelled image; the script in
+ * `browser.ts` replaces it by its number in `data-chart`.
+ */
+import type { Chart, ChartGroup, LegendEntry } from '../charts/chart.ts';
+import type { CellHistograms } from '../charts/histograms.ts';
+import type { Drawings } from '../charts/render.ts';
+import { html, type Markup, trusted } from './markup.ts';
+import { tableMarkup } from './sections.ts';
+
+/** Hands out a chart's number on the page. */
+export type NumberOf = (chart: Chart) => number;
+
+/** Shapes as vega draws them, in a box of 12 by 12. */
+const SHAPE_PATHS: Record<string, string> = {
+  circle: 'M6 2a4 4 0 1 0 0 8a4 4 0 1 0 0-8z',
+  square: 'M2.5 2.5h7v7h-7z',
+  diamond: 'M6 1l4 5l-4 5l-4-5z',
+  'triangle-up': 'M6 2l4.5 8h-9z',
+  cross: 'M4.5 2h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5z',
+  'triangle-right': 'M2.5 1.5l8 4.5l-8 4.5z',
+};
+
+const legendMarkup = (entries: readonly LegendEntry[]): Markup =>
+  html`<ul class="legend">${entries.map(
+    (entry) =>
+      html`<li data-series="${entry.series}"><svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path d="${SHAPE_PATHS[entry.shape]}" fill="${entry.color}"/></svg>${entry.series}</li>`,
+  )}</ul>`;
+
+function figureMarkup(chart: Chart, drawings: Drawings, numberOf: NumberOf): Markup {
+  const number = numberOf(chart);
+  return html`<figure><figcaption><b>${chart.title}</b> <span>${chart.unit}</span></figcaption><div class="plot" data-chart="${number}" role="img" aria-label="${chart.label}">${trusted(drawings.drawings[number]!.svg)}</div></figure>`;
+}
+
+/** Explains the marks that these charts have, and no others. */
+function marksIn(group: ChartGroup): string[] {
+  const has = (field: string): boolean => group.charts.some(({ rows }) => rows.some((row) => row[field] !== undefined));
+  return [
+    ...(has('low') ? ['Vertical bars span the runs of a cell.'] : []),
+    ...(has('bounded') ? ['An arrow marks a figure that is only a lower bound: it fell among failed requests.'] : []),
+  ];
+}
+
+export function groupMarkup(group: ChartGroup, drawings: Drawings, numberOf: NumberOf): Markup {
+  return html`<section class="group"><h3>${group.title}</h3><p class="lead">${[group.lead, ...marksIn(group)].join(' ')}</p>${legendMarkup(group.legend)}
+<div class="charts">${group.charts.map((chart) => figureMarkup(chart, drawings, numberOf))}</div>
+<details class="numbers"><summary>The numbers in these charts</summary>${tableMarkup(group.table, group.title)}</details></section>
+`;
+}
+
+export function histogramsMarkup(cells: readonly CellHistograms[], drawings: Drawings, numberOf: NumberOf): Markup {
+  return html`${cells.map(
+    ({
+      cell,
+      place,
+      charts,
+      table,
+    }) => html`<section class="cell" id="cell-${cell.id}"><h4>${place} <span>${cell.id}</span></h4>
+<div class="charts">${charts.map((chart) =>
+      'reason' in chart
+        ? html`<figure><figcaption><b>${chart.title}</b></figcaption><p class="missing">No histogram: ${chart.reason}.</p></figure>`
+        : figureMarkup(chart, drawings, numberOf),
+    )}</div>
+${
+  table.rows.length === 0
+    ? null
+    : html`<details class="numbers"><summary>The numbers in these histograms</summary>${tableMarkup(table, `Histograms of ${place}`)}</details>`
+}</section>
+`,
+  )}`;
+}

@@ -1,0 +1,132 @@
+/**
+ * Which cells belong in one chart.
+ *
+ * A result in; panels out: cells that differ only in adapter count and load, with the base model's cells beside them.
+ * Everything else (target, model, weights, rank, lengths, ..) separates panels, because different models or plans are
+ * never overlaid. Colours follow the adapter count, so that one count looks the same everywhere in a report.
+ */
+import type { At } from '../plan/plan.ts';
+import type { CellResult, Result } from '../result/schema.ts';
+import { plural } from './numbers.ts';
+
+export type LoadKind = 'concurrency' | 'rate';
+
+export interface Series {
+  adapters: number;
+  /** "base", "1 adapter", "8 adapters". */
+  label: string;
+  /** 0 for the base model; index into the palette. */
+  color: number;
+  /** By rising load. */
+  cells: CellResult[];
+}
+
+export interface Panel {
+  id: string;
+  /** What sets this panel apart from the result's others, such as "rank 16 · weights int8"; empty for the only one. */
+  label: string;
+  loadKind: LoadKind;
+  /** Concurrency, or requests a second, rising. */
+  loads: number[];
+  /** By rising adapter count. */
+  series: Series[];
+}
+
+/** Coordinates that a cell of the base model alone shares with the cells it is the reference for. */
+const SHARED = ['model', 'weights', 'control', 'promptTokens', 'outputTokens', 'arrivals'] as const;
+/** Coordinates that only cells with adapters have. */
+const ADAPTER_ONLY = ['rank', 'popularity', 'base_share', 'kind', 'mode', 'residency'] as const;
+
+const WORDS: Record<(typeof SHARED)[number] | (typeof ADAPTER_ONLY)[number], (value: unknown) => string> = {
+  model: (value) => `${value}`,
+  weights: (value) => `weights ${value}`,
+  control: (value) => `output ${value}`,
+  promptTokens: (value) => `${value} tokens in`,
+  outputTokens: (value) => `${value} tokens out`,
+  arrivals: (value) => (value === null ? 'closed loop' : `open loop, ${value} arrivals`),
+  rank: (value) => (value === null ? 'rank unknown' : `rank ${value}`),
+  popularity: (value) => `${value}`,
+  base_share: (value) => `base share ${value}`,
+  kind: (value) => `${value}`,
+  mode: (value) => `${value}`,
+  residency: (value) => `${value}`,
+};
+
+export const loadOf = (at: At): number => at.concurrency ?? at.rate ?? 0;
+export const loadKindOf = (at: At): LoadKind => (at.concurrency === null ? 'rate' : 'concurrency');
+
+/** "concurrency 4", "2.5 requests/s". */
+export const loadText = (kind: LoadKind, load: number): string =>
+  kind === 'concurrency' ? `concurrency ${load}` : `${load} requests/s`;
+
+export const adaptersText = (adapters: number): string => (adapters === 0 ? 'base' : plural(adapters, 'adapter'));
+
+const keyOf = (cell: CellResult, keys: readonly (keyof At)[]): string =>
+  JSON.stringify([cell.target, ...keys.map((key) => cell.at[key] ?? null)]);
+
+/** Adapter counts of the whole result, rising; a count's place in it is its colour. */
+export const adapterCounts = (result: Result): number[] =>
+  [...new Set(result.cells.map((cell) => cell.at.adapters))].sort((a, b) => a - b);
+
+/** The base model is always colour 0; counts take 1, 2, .. in rising order. */
+export function colorOf(result: Result, adapters: number): number {
+  return adapters === 0
+    ? 0
+    : 1 +
+        adapterCounts(result)
+          .filter((count) => count > 0)
+          .indexOf(adapters);
+}
+
+function panelOf(result: Result, cells: CellResult[], id: string, label: string): Panel {
+  const counts = [...new Set(cells.map((cell) => cell.at.adapters))].sort((a, b) => a - b);
+  const byLoad = (a: CellResult, b: CellResult): number => loadOf(a.at) - loadOf(b.at);
+  return {
+    id,
+    label,
+    loadKind: loadKindOf(cells[0]!.at),
+    loads: [...new Set(cells.map((cell) => loadOf(cell.at)))].sort((a, b) => a - b),
+    series: counts.map((adapters) => ({
+      adapters,
+      label: adaptersText(adapters),
+      color: colorOf(result, adapters),
+      cells: cells.filter((cell) => cell.at.adapters === adapters).sort(byLoad),
+    })),
+  };
+}
+
+function labelsOf(result: Result, groups: CellResult[][]): string[] {
+  const differing = (cells: CellResult[], keys: readonly (keyof typeof WORDS)[]): (keyof typeof WORDS)[] =>
+    keys.filter((key) => new Set(cells.map((cell) => JSON.stringify(cell.at[key] ?? null))).size > 1);
+  const withAdapters = result.cells.filter((cell) => cell.at.adapters > 0);
+  const varying = [...differing(result.cells, SHARED), ...differing(withAdapters, ADAPTER_ONLY)];
+  const severalTargets = new Set(result.cells.map((cell) => cell.target)).size > 1;
+  return groups.map((cells) => {
+    const typical = cells.find((cell) => cell.at.adapters > 0) ?? cells[0]!;
+    const adapterOnly: readonly string[] = ADAPTER_ONLY;
+    const words = varying
+      .filter((key) => typical.at.adapters > 0 || !adapterOnly.includes(key))
+      .map((key) => WORDS[key](typical.at[key]));
+    return [...(severalTargets ? [`target ${typical.target}`] : []), ...words].join(' · ');
+  });
+}
+
+/** The panels of a result, in the order of its cells. Base cells stand in every panel they are the reference for. */
+export function panelsOf(result: Result): Panel[] {
+  const adapterGroups = new Map<string, CellResult[]>();
+  const baseGroups = new Map<string, CellResult[]>();
+  for (const cell of result.cells) {
+    const groups = cell.at.adapters > 0 ? adapterGroups : baseGroups;
+    const key = keyOf(cell, cell.at.adapters > 0 ? [...SHARED, ...ADAPTER_ONLY] : SHARED);
+    groups.set(key, [...(groups.get(key) ?? []), cell]);
+  }
+  const used = new Set<string>();
+  const groups = [...adapterGroups.values()].map((cells) => {
+    const baseKey = keyOf(cells[0]!, SHARED);
+    used.add(baseKey);
+    return [...(baseGroups.get(baseKey) ?? []), ...cells];
+  });
+  for (const [key, cells] of baseGroups) if (!used.has(key)) groups.push(cells);
+  const labels = labelsOf(result, groups);
+  return groups.map((cells, i) => panelOf(result, cells, `p${i + 1}`, labels[i]!));
+}

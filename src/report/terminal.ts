@@ -1,0 +1,150 @@
+/**
+ * The summary at the end of a run: a table that a person reads in ten seconds.
+ *
+ * A result, a width and whether colours are wanted in; text without a final newline out. Where the terminal is narrow,
+ * the columns that matter least go first. Names that come from servers lose their control characters, since a terminal
+ * would obey them.
+ */
+import type { CellResult, Result } from '../result/schema.ts';
+import { rankText } from './cells-table.ts';
+import { costOf, costText } from './costs.ts';
+import { NONE } from './numbers.ts';
+import { loadOf, loadText, type Panel, panelsOf } from './panels.ts';
+import { standInNotice, trustOf } from './trust.ts';
+import { cellCounts, cellFigure, figureText, type Stat } from './values.ts';
+import { modelsOf, targetPhrase } from './words.ts';
+
+export interface SummaryOptions {
+  /** Characters in a line. */
+  width: number;
+  color: boolean;
+}
+
+interface Column {
+  head: string;
+  /** Columns with a higher number go first when room is short; 0 always stays. */
+  spare: number;
+  of: (cell: CellResult, panel: Panel) => string;
+}
+
+const figureColumn = (head: string, spare: number, metric: string, stat: Stat): Column => ({
+  head,
+  spare,
+  of: (cell) => figureText(cellFigure(cell, metric, stat)),
+});
+
+const COLUMNS: readonly Column[] = [
+  { head: 'rank', spare: 5, of: rankText },
+  { head: 'adapters', spare: 0, of: (cell) => (cell.at.adapters === 0 ? 'base' : String(cell.at.adapters)) },
+  {
+    head: 'load',
+    spare: 0,
+    of: (cell, panel) => loadText(panel.loadKind, loadOf(cell.at)).replace('concurrency ', '× '),
+  },
+  figureColumn('TTFT p50', 1, 'ttft', 'p50'),
+  figureColumn('p99', 3, 'ttft', 'p99'),
+  figureColumn('ITL p50', 6, 'itl', 'p50'),
+  figureColumn('p99', 7, 'itl', 'p99'),
+  figureColumn('TPOT p50', 0, 'tpot', 'p50'),
+  figureColumn('tok/s', 2, 'output_tokens_per_second', 'value'),
+  {
+    head: 'cost',
+    spare: 0,
+    of: (cell, panel) => (cell.at.adapters === 0 ? NONE : costText(costOf(panel, cell, 'tpot', 'p50'))),
+  },
+  { head: 'failed', spare: 4, of: (cell) => String(cellCounts(cell).failed) },
+];
+
+const GAP = '  ';
+const SGR = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
+type Paint = (style: keyof typeof SGR, text: string) => string;
+
+/** A name that a server chose, made harmless: escape sequences could rewrite what stands on the screen. */
+export const plainText = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '\uFFFD');
+
+/** Lines of at most `width` characters, broken between words. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+const widthOf = (table: readonly string[][]): number[] =>
+  (table[0] ?? []).map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
+
+const lineWidth = (widths: readonly number[]): number =>
+  widths.reduce((sum, width) => sum + width, 0) + GAP.length * Math.max(0, widths.length - 1);
+
+function fitting(
+  columns: readonly Column[],
+  rowsOf: (columns: readonly Column[]) => string[][],
+  width: number,
+): readonly Column[] {
+  let kept = columns;
+  while (lineWidth(widthOf(rowsOf(kept))) > width) {
+    const worst = Math.max(...kept.map((column) => column.spare));
+    if (worst === 0) break;
+    kept = kept.filter((column) => column.spare !== worst);
+  }
+  return kept;
+}
+
+/** Loads together, so that each stands right below the base model it is compared with. */
+const ordered = (panel: Panel): CellResult[] =>
+  panel.loads.flatMap((load) =>
+    panel.series.flatMap((series) => series.cells.filter((cell) => loadOf(cell.at) === load)),
+  );
+
+function panelLines(panel: Panel, columns: readonly Column[], widths: readonly number[], paint: Paint): string[] {
+  const line = (texts: readonly string[]): string => texts.map((text, i) => text.padStart(widths[i] ?? 0)).join(GAP);
+  const rows = ordered(panel).map((cell) => {
+    const text = line(columns.map((column) => column.of(cell, panel)));
+    const done = cell.runs.length > 0 && cell.runs.every((run) => run.state === 'done');
+    if (!done || cellCounts(cell).failed > 0) return paint('red', text);
+    return cell.at.adapters === 0 ? paint('bold', text) : text;
+  });
+  return [
+    ...(panel.label === '' ? [] : ['', paint('bold', plainText(panel.label))]),
+    paint('dim', line(columns.map((column) => column.head))),
+    ...rows,
+  ];
+}
+
+export function summaryTable(result: Result, options: SummaryOptions): string {
+  const paint: Paint = (style, text) => (options.color ? `\u001b[${SGR[style]}m${text}\u001b[0m` : text);
+  const panels = panelsOf(result);
+  const rowsOf = (columns: readonly Column[]): string[][] => [
+    columns.map((column) => column.head),
+    ...panels.flatMap((panel) => ordered(panel).map((cell) => columns.map((column) => column.of(cell, panel)))),
+  ];
+  const columns = fitting(COLUMNS, rowsOf, options.width);
+  const widths = widthOf(rowsOf(columns));
+
+  const targets = result.targets.map((target) => targetPhrase(result, target)).join('; ');
+  const about = `${result.scenario.name}: ${modelsOf(result).join(', ')} on ${targets}`;
+  const standIn = standInNotice(result);
+  const trust = trustOf(result);
+  const legend = 'Times in ms. cost: TPOT p50 relative to the base model at the same load.';
+  const anyAbove = rowsOf(columns).some((row) => row.some((text) => text.startsWith('>')));
+  const anyPartial = rowsOf(columns).some((row) => row.some((text) => text.endsWith('†')));
+  const say = (text: string): string[] => wrapped(plainText(text), options.width);
+  return [
+    ...say(about).map((text) => paint('bold', text)),
+    ...(standIn === null ? [] : say(standIn.headline).map((text) => paint('yellow', text))),
+    ...(panels.length === 1 && panels[0]!.label === '' ? [''] : []),
+    ...panels.flatMap((panel) => panelLines(panel, columns, widths, paint)),
+    '',
+    ...say(legend + (anyAbove ? ' >: falls among failed requests.' : '') + (anyPartial ? ' †: cut short.' : '')).map(
+      (text) => paint('dim', text),
+    ),
+    ...say(trust.headline).map((text) =>
+      paint(trust.level === 'good' ? 'green' : trust.level === 'care' ? 'yellow' : 'red', text),
+    ),
+  ].join('\n');
+}

@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest';
+import { baseCellOf, costOf, costText } from '../../src/report/costs.ts';
+import { panelsOf } from '../../src/report/panels.ts';
+import type { Distribution, Result } from '../../src/result/schema.ts';
+import { resultFixture } from './fixture.ts';
+
+const setP50 = (result: Result, cell: number, run: number, p50: Distribution['p50']): void => {
+  (result.cells[cell]!.runs[run]!.metrics['tpot'] as Distribution).p50 = p50;
+};
+
+describe('panels', () => {
+  test('one for a sweep of counts and loads', () => {
+    const [panel, ...others] = panelsOf(resultFixture());
+    expect(others).toEqual([]);
+    expect(panel).toMatchObject({ label: '', loadKind: 'concurrency', loads: [1, 4] });
+    expect(panel!.series.map(({ label, color }) => [label, color])).toEqual([
+      ['base', 0],
+      ['1 adapter', 1],
+      ['8 adapters', 2],
+      ['32 adapters', 3],
+    ]);
+  });
+
+  test('ranks stand apart, each with the base model beside it', () => {
+    const panels = panelsOf(resultFixture({ ranks: [8, 64] }));
+    expect(panels.map(({ label }) => label)).toEqual(['rank 8', 'rank 64']);
+    for (const { series } of panels) expect(series.map(({ adapters }) => adapters)).toEqual([0, 1, 8, 32]);
+  });
+
+  test('a model is never put beside another, and a base model alone is a panel', () => {
+    const result = resultFixture({ adapters: [0, 8] });
+    const other = resultFixture({ adapters: [0], model: 'other', concurrency: [2] });
+    const panels = panelsOf({
+      ...result,
+      cells: [...result.cells, ...other.cells.map((cell) => ({ ...cell, id: 'x' }))],
+    });
+    expect(panels.map(({ label, loads }) => [label, loads])).toEqual([
+      ['llama-3-8b@1/8', [1, 4]],
+      ['other', [2]],
+    ]);
+  });
+
+  test('open loops have rates', () => {
+    expect(panelsOf(resultFixture({ rates: [2, 0.5], requests: 4 }))[0]).toMatchObject({
+      loadKind: 'rate',
+      loads: [0.5, 2],
+    });
+  });
+});
+
+describe('cost', () => {
+  const sweep = (repeats: number): Result =>
+    structuredClone(resultFixture({ adapters: [0, 8], concurrency: [1], repeats }));
+
+  test('is the ratio to the base model at the same load', () => {
+    const result = sweep(1);
+    setP50(result, 0, 0, 40);
+    setP50(result, 1, 0, 50);
+    const panel = panelsOf(result)[0]!;
+    const cost = costOf(panel, panel.series[1]!.cells[0]!, 'tpot', 'p50');
+    expect(cost).toEqual({ ratio: 1.25, above: false, range: null, reason: null });
+    expect(costText(cost)).toBe('1.25×');
+    expect(baseCellOf(panel, panel.series[1]!.cells[0]!)?.id).toBe('c1');
+  });
+
+  test('pairs runs of the same seed for its range', () => {
+    const result = sweep(2);
+    setP50(result, 0, 0, 40);
+    setP50(result, 0, 1, 60);
+    setP50(result, 1, 0, 44);
+    setP50(result, 1, 1, 72);
+    result.cells[1]!.runs.reverse();
+    const panel = panelsOf(result)[0]!;
+    const cost = costOf(panel, panel.series[1]!.cells[0]!, 'tpot', 'p50');
+    expect(cost.ratio).toBeCloseTo(58 / 50, 12);
+    expect(cost.range).toEqual([1.1, 1.2]);
+  });
+
+  test('is a lower bound over a known base, and nothing over an unknown one', () => {
+    const result = sweep(1);
+    setP50(result, 0, 0, 40);
+    setP50(result, 1, 0, { gt: 80 });
+    const panel = panelsOf(result)[0]!;
+    const cell = panel.series[1]!.cells[0]!;
+    expect(costText(costOf(panel, cell, 'tpot', 'p50'))).toBe('> 2.00×');
+    setP50(result, 0, 0, { gt: 40 });
+    expect(costOf(panel, cell, 'tpot', 'p50')).toMatchObject({
+      ratio: null,
+      reason: expect.stringContaining('lower bound'),
+    });
+    setP50(result, 0, 0, 0);
+    expect(costOf(panel, cell, 'tpot', 'p50').ratio).toBeNull();
+    result.cells[0]!.runs[0]!.state = 'failed';
+    expect(costOf(panel, cell, 'tpot', 'p50').ratio).toBeNull();
+  });
+
+  test('needs a base model', () => {
+    const panel = panelsOf(resultFixture({ adapters: [8], concurrency: [1] }))[0]!;
+    expect(costOf(panel, panel.series[0]!.cells[0]!, 'tpot', 'p50')).toMatchObject({
+      ratio: null,
+      reason: 'no cell with 0 adapters at this load',
+    });
+  });
+});
