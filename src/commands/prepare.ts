@@ -1,0 +1,153 @@
+/**
+ * From a scenario file and flags to what can be run: the scenario as it applies here, its plan, and the source of its
+ * target. Asks the world only two things: which device the engine would take, or what the endpoint serves.
+ */
+import { geometryOf, isGeometry, parameterCount } from '../../engine/models/geometry.ts';
+import { BenchError } from '../errors.ts';
+import type { TargetFacts } from '../plan/facts.ts';
+import type { Plan } from '../plan/plan.ts';
+import { planOf } from '../plan/plan-of.ts';
+import { hasWithoutGpu, readScenario, resolveScenario, type ScenarioSource, targetOf } from '../scenario/load.ts';
+import type { EndpointTarget, Scenario } from '../scenario/scenario.ts';
+import { humanDuration } from '../scenario/units.ts';
+import { endpointSource } from '../target/endpoint.ts';
+import { adaptersOf, chooseModel, type EndpointOptions, probeEndpoint } from '../target/endpoint-probe.ts';
+import { type DeviceProbe, engineSource, probeDevice } from '../target/engine.ts';
+import type { TargetSource } from '../target/target.ts';
+import type { ScenarioArguments } from './arguments.ts';
+import type { CommandIo } from './io.ts';
+
+export interface Prepared {
+  scenario: Scenario;
+  plan: Plan;
+  source: TargetSource;
+  /** null for an endpoint. */
+  device: DeviceProbe | null;
+  /** What the reader of the result must know beside the plan's own warnings. */
+  warnings: string[];
+}
+
+type PrepareArguments = ScenarioArguments & { device: string | null };
+
+export const isEndpoint = (source: ScenarioSource, { endpoint, set }: ScenarioArguments): boolean =>
+  endpoint !== null || targetOf(source, set) === 'endpoint';
+
+/** @throws BenchError: scenario or plan wrong, endpoint unreachable, no device, too big for a software device */
+export async function prepare(
+  args: PrepareArguments,
+  io: CommandIo,
+  report: (line: string) => void,
+): Promise<Prepared> {
+  const source = readScenario(args.scenario);
+  return isEndpoint(source, args) ? prepareEndpoint(source, args, io, report) : prepareEngine(source, args, io, report);
+}
+
+async function prepareEngine(
+  source: ScenarioSource,
+  args: PrepareArguments,
+  { signal }: CommandIo,
+  report: (line: string) => void,
+): Promise<Prepared> {
+  refuseEndpointFlags(args);
+  const set = [...args.set, ...(args.device === null ? [] : [`engine.device=${args.device}`])];
+  const resolve = (withoutGpu: boolean) => resolveScenario(source, { withoutGpu, endpoint: false, set });
+  const asWritten = resolve(false); // before the device is looked for: a mistake in the file should not wait for it
+  report('looking for a device');
+  const device = await probeDevice(asWritten.engine, { report, signal });
+  const scenario = device.software && hasWithoutGpu(source) ? resolve(true) : asWritten;
+  const plan = planOf(scenario, { kind: 'engine', software: device.software, deviceName: device.name });
+  const askedFor = scenario.engine.device === device.candidate;
+  if (device.software && !scenario.withoutGpu && !askedFor) throw tooBigForSoftware(plan, device);
+  // The device that was found, and not the search again: it takes time, and could end elsewhere.
+  const settings = { device: device.candidate, ...scenario.engine };
+  return { scenario, plan, source: engineSource({ plan, settings }), device, warnings: [] };
+}
+
+/** @throws BenchError USAGE */
+export function refuseEndpointFlags({ model, adapters, api, apiKeyEnv, allowFewer }: ScenarioArguments): void {
+  const given = Object.entries({ model, adapters, api, 'api-key-env': apiKeyEnv, 'allow-fewer': allowFewer || null });
+  const flag = given.find(([, value]) => value !== null)?.[0];
+  if (flag === undefined) return;
+  const hint =
+    flag === 'model' || flag === 'adapters' ? `change the sweep with --set, such as --set ${SET[flag]}` : undefined;
+  throw new BenchError('USAGE', `--${flag} is for endpoints, and the target is the engine`, hint ? { hint } : {});
+}
+
+const SET = { model: 'models=[llama-3-8b]', adapters: 'adapters.count=[0,8]' };
+
+/** Hours on a processor are never begun unasked; what it would take is said instead. */
+function tooBigForSoftware({ cells, estimate }: Plan, { candidate, name }: DeviceProbe): BenchError {
+  const models = [...new Set(cells.map(({ at }) => at.model))];
+  const bytes = Math.max(
+    ...models.map((model) => {
+      const geometry = geometryOf(model);
+      return isGeometry(geometry) ? 2 * parameterCount(geometry) : 0;
+    }),
+  );
+  const time = estimate.seconds === null ? 'an unknown time' : `about ${humanDuration(estimate.seconds * 1000)}`;
+  const takes = `${time} and ${(bytes / 1e9).toFixed(1)} GB of memory for the weights (2 bytes each)`;
+  return new BenchError('TOO_BIG', `no GPU was found, and on ${name} this would take ${takes}: ${models.join(', ')}`, {
+    hint:
+      'give the scenario a without_gpu block with a smaller model (such as models: [llama-3-8b@1/8]), ' +
+      `measure a server with --endpoint URL, or ask for it by name: --device ${candidate}`,
+  });
+}
+
+async function prepareEndpoint(
+  source: ScenarioSource,
+  args: PrepareArguments,
+  { env, signal }: CommandIo,
+  report: (line: string) => void,
+): Promise<Prepared> {
+  if (args.device !== null) throw new BenchError('USAGE', '--device is for the engine, and the target is an endpoint');
+  const scenario = endpointScenario(source, args);
+  const target = scenario.target as EndpointTarget;
+  const options = endpointOptions(target, env);
+  report(`probing ${options.url}`);
+  const served = await probeEndpoint(options, signal);
+  for (const model of scenario.models) chooseModel(served, model);
+  const model = chooseModel(served, args.model ?? scenario.models[0] ?? null);
+  const adapters = args.adapters ?? adaptersOf(served, model);
+  const plan = planOf(scenario, { kind: 'endpoint', model, adapters, allowFewer: args.allowFewer });
+  return { scenario, plan, source: endpointSource(options), device: null, warnings: tokenizerWarning(target, model) };
+}
+
+/** The scenario as it applies to an endpoint: what flags say goes the way of `--set`, and so into the stored scenario. */
+export function endpointScenario(source: ScenarioSource, args: ScenarioArguments): Scenario {
+  const set = [
+    ...(args.api === null ? [] : [`target.api=${args.api}`]),
+    ...(args.apiKeyEnv === null ? [] : [`target.api_key_env=${args.apiKeyEnv}`]),
+    ...(args.adapters === null ? [] : [`adapters.names=${JSON.stringify(args.adapters)}`]),
+    ...(args.model === null || args.endpoint !== null ? [] : [`models=${JSON.stringify([args.model])}`]),
+    ...args.set,
+  ];
+  const url = args.endpoint === null ? {} : { url: args.endpoint };
+  return resolveScenario(source, { withoutGpu: false, endpoint: args.endpoint !== null, ...url, set });
+}
+
+export function endpointOptions(
+  { url, api, apiKeyEnv, headers }: EndpointTarget,
+  env: CommandIo['env'],
+): EndpointOptions {
+  if (url === null)
+    throw new BenchError('SCENARIO_INVALID', 'the target has no url', { hint: 'give one: --endpoint URL' });
+  return { url, api, apiKeyEnv, headers, env };
+}
+
+/** Facts for a plan of an endpoint that is not asked: what scenario and flags say of it. null when they do not say enough. */
+export function declaredFacts(scenario: Scenario, args: ScenarioArguments): TargetFacts | null {
+  const model = args.model ?? scenario.models[0];
+  const names = scenario.adapters?.names ?? [];
+  const named = scenario.adapters === null || args.adapters !== null || !Array.isArray(names) || names.length > 0;
+  if (model === undefined || !named) return null;
+  return { kind: 'endpoint', model, adapters: args.adapters ?? [], allowFewer: args.allowFewer };
+}
+
+/** Only Llama 3's tokenizer is here; another model may see prompts of another length, and its usage says which. */
+function tokenizerWarning({ tokenizer }: EndpointTarget, model: string): string[] {
+  if (tokenizer !== null || /llama-?3/i.test(model)) return [];
+  return [
+    `prompt lengths are counted with Llama 3's tokenizer, which may not be ${model}'s; usage.prompt_tokens in ` +
+      'requests.jsonl is what the server counted',
+  ];
+}

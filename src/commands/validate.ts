@@ -1,0 +1,41 @@
+/**
+ * `bench validate`: what a scenario would do, in words. Starts nothing; asks an endpoint only for what neither scenario nor
+ * flags say. With a `without_gpu` block both plans are told, since one file is both.
+ */
+import { EXIT, type ExitCode } from '../errors.ts';
+import { describePlan } from '../plan/describe.ts';
+import { planOf } from '../plan/plan-of.ts';
+import { hasWithoutGpu, readScenario, resolveScenario } from '../scenario/load.ts';
+import type { ScenarioArguments } from './arguments.ts';
+import type { CommandIo } from './io.ts';
+import { declaredFacts, endpointScenario, isEndpoint, prepare, refuseEndpointFlags } from './prepare.ts';
+
+export async function validate(args: ScenarioArguments, io: CommandIo): Promise<ExitCode> {
+  const source = readScenario(args.scenario);
+  const sections = isEndpoint(source, args) ? [await endpointLines(args, io)] : engineSections(args);
+  io.stdout.write(`${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`);
+  return EXIT.done;
+}
+
+async function endpointLines(args: ScenarioArguments, io: CommandIo): Promise<string[]> {
+  const scenario = endpointScenario(readScenario(args.scenario), args);
+  const facts = declaredFacts(scenario, args);
+  if (facts !== null) return describePlan(planOf(scenario, facts), scenario);
+  const prepared = await prepare({ ...args, device: null }, io, () => {});
+  return describePlan(prepared.plan, prepared.scenario);
+}
+
+function engineSections(args: ScenarioArguments): string[][] {
+  refuseEndpointFlags(args);
+  const source = readScenario(args.scenario);
+  const lines = (withoutGpu: boolean) => {
+    const scenario = resolveScenario(source, { withoutGpu, endpoint: false, set: args.set });
+    const deviceName = withoutGpu ? 'a software device' : 'a GPU';
+    return describePlan(planOf(scenario, { kind: 'engine', software: withoutGpu, deviceName }), scenario);
+  };
+  if (!hasWithoutGpu(source)) return [lines(false)];
+  return [
+    ['With a GPU:', ...lines(false)],
+    ['Without one:', ...lines(true)],
+  ];
+}

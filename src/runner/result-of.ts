@@ -1,0 +1,50 @@
+/**
+ * A Result from what was planned and what was measured: the runner's answer in the form of the bench-result contract.
+ * In: scenario, plan, outcome, and what identifies this invocation. Out: plain data, ready for result.json.
+ */
+import type { Plan } from '../plan/plan.ts';
+import { machineOf } from '../result/fingerprint.ts';
+import { FORMAT, type Machine, type Result } from '../result/schema.ts';
+import type { Scenario } from '../scenario/scenario.ts';
+import type { PlanOutcome } from './run-plan.ts';
+
+export interface Invocation {
+  tool: Result['tool'];
+  session: string;
+  createdAt: Date;
+  /** The device an engine ran on; null for an endpoint. */
+  gpu: Machine['gpu'];
+  /** Beside those of the plan and the runs. */
+  warnings: readonly string[];
+}
+
+export function resultOf(scenario: Scenario, plan: Plan, outcome: PlanOutcome, invocation: Invocation): Result {
+  return {
+    format: FORMAT,
+    tool: invocation.tool,
+    scenario: {
+      name: scenario.name,
+      description: scenario.description,
+      file: scenario.file,
+      hash: scenario.hash,
+      resolved: withoutHeaderValues(scenario.resolved),
+    },
+    planHash: plan.hash,
+    createdAt: invocation.createdAt.toISOString(),
+    session: invocation.session,
+    machine: machineOf(invocation.gpu),
+    client: { workers: 1, selfCheck: null },
+    standIn: plan.standIn,
+    targets: outcome.targets,
+    warnings: [...invocation.warnings, ...outcome.warnings],
+    cells: outcome.cells,
+  };
+}
+
+/** Secrets do not belong into a scenario's headers, but may be there; a report that is passed on must not hold them. */
+function withoutHeaderValues(resolved: Record<string, unknown>): Record<string, unknown> {
+  const { target } = resolved;
+  if (typeof target !== 'object' || target === null || !('headers' in target)) return resolved;
+  const names = Object.keys(target.headers as Record<string, string>);
+  return { ...resolved, target: { ...target, headers: Object.fromEntries(names.map((name) => [name, '***'])) } };
+}

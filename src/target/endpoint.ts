@@ -1,0 +1,96 @@
+/**
+ * A server that runs already as a target: probed, watched when requests fail, never started or stopped.
+ *
+ * In: what endpoint-probe.ts needs, and the model. Its adapters are the server's own; a cell whose adapters it does not
+ * have is refused before anything is sent.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BenchError } from '../errors.ts';
+import type { Cell } from '../plan/plan.ts';
+import type { TargetInfo } from '../result/schema.ts';
+import { apiKeyOf, type EndpointFacts, type EndpointOptions, headersOf, probeEndpoint } from './endpoint-probe.ts';
+import { call, NoAnswer } from './http.ts';
+import type { Target, TargetSource } from './target.ts';
+
+/** One refused connection may be a full backlog; so many in a row are a server that is gone. */
+const DEATH_TRIES = 3;
+const DEATH_GAP_MS = 250;
+const ALIVE_TIMEOUT_MS = 2_000;
+/** A server that has just answered is not asked again, lest every failed request costs it another. */
+const ALIVE_FOR_MS = 1_000;
+
+export function endpointSource(options: EndpointOptions): TargetSource {
+  return {
+    id: 'endpoint',
+    kind: 'endpoint',
+    keyOf: ({ at }: Cell) => at.model,
+    async bringUp(cell, report, signal) {
+      report(`probing ${options.url}`);
+      const facts = await probeEndpoint(options, signal);
+      return new EndpointTarget(options, facts, cell.at.model);
+    },
+  };
+}
+
+class EndpointTarget implements Target {
+  readonly info: TargetInfo;
+  readonly connection: Target['connection'];
+  readonly model: string;
+  readonly died: Promise<string>;
+  readonly #facts: EndpointFacts;
+  readonly #probeHeaders: Record<string, string>;
+  #declareDead: (sentence: string) => void = () => {};
+  #check: Promise<boolean> | null = null;
+  #aliveAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: EndpointOptions, facts: EndpointFacts, model: string) {
+    const { baseUrl, server } = facts;
+    this.#facts = facts;
+    this.model = model;
+    this.connection = { baseUrl, api: options.api, apiKey: apiKeyOf(options), headers: options.headers };
+    this.#probeHeaders = headersOf(options);
+    this.info = { id: 'endpoint', kind: 'endpoint', url: baseUrl, model, server: { ...server, api: options.api } };
+    this.died = new Promise((resolve) => {
+      this.#declareDead = resolve;
+    });
+  }
+
+  async ensureAdapters(cell: Cell): Promise<void> {
+    const served = [...this.#facts.baseModels, ...this.#facts.adapters.map(({ name }) => name)];
+    // A server that shows no adapters at all may still serve them by name; the warm-up will tell.
+    if (this.#facts.adapters.length === 0) return;
+    const missing = cell.adapters.filter(({ name }) => !served.includes(name)).map(({ name }) => name);
+    if (missing.length > 0) {
+      const has = this.#facts.adapters.map(({ name }) => name).join(', ');
+      throw new BenchError('PLAN_INVALID', `${this.info.url} has no adapter ${missing.join(', ')}; it has ${has}`);
+    }
+  }
+
+  suspect(): Promise<boolean> {
+    if (performance.now() - this.#aliveAt < ALIVE_FOR_MS) return Promise.resolve(false);
+    this.#check ??= this.#isGone().finally(() => {
+      this.#check = null;
+    });
+    return this.#check;
+  }
+
+  async stop(): Promise<void> {}
+
+  async #isGone(): Promise<boolean> {
+    let last = '';
+    for (let attempt = 0; attempt < DEATH_TRIES; attempt++) {
+      if (attempt > 0) await sleep(DEATH_GAP_MS);
+      try {
+        await call(`${this.connection.baseUrl}/models`, { headers: this.#probeHeaders, timeoutMs: ALIVE_TIMEOUT_MS });
+        this.#aliveAt = performance.now();
+        return false; // any answer, also an error, comes from a server that lives
+      } catch (error) {
+        if (!(error instanceof NoAnswer)) throw error;
+        if (error.kind === 'timeout') return false; // slow is not gone: the requests' own limits judge that
+        last = error.message;
+      }
+    }
+    this.#declareDead(`the endpoint ${this.info.url} stopped answering: ${last}`);
+    return true;
+  }
+}

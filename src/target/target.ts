@@ -1,0 +1,44 @@
+/**
+ * What the runner needs of a server under measurement, whatever it is: two implementations (engine.ts, endpoint.ts), held
+ * to one conformance test.
+ *
+ * A TargetSource knows how to get servers; a Target is one that is up. The runner asks for one per group of cells
+ * (`keyOf`), and again after one died.
+ */
+import type { Cell } from '../plan/plan.ts';
+import type { TargetInfo } from '../result/schema.ts';
+
+/** How requests reach the server. Holds the key: never print or store it. */
+export interface Connection {
+  /** With the version part, without a slash at the end: "http://127.0.0.1:8000/v1". */
+  baseUrl: string;
+  api: 'chat' | 'completions';
+  apiKey: string | null;
+  /** Sent with every request, beside the key. */
+  headers: Record<string, string>;
+}
+
+export interface Target {
+  /** As it stands in result.json. */
+  readonly info: TargetInfo;
+  readonly connection: Connection;
+  /** The base model's name in a request. An adapter is named by its own name. */
+  readonly model: string;
+  /** Resolves with a sentence when the server is gone; stays pending otherwise, and after stop(). */
+  readonly died: Promise<string>;
+  /** Makes every adapter of the cell answerable. @throws BenchError when the server refuses one or is gone */
+  ensureAdapters(cell: Cell): Promise<void>;
+  /** Called when a request failed on its connection: is the server gone? If so, `died` has been resolved too. */
+  suspect(): Promise<boolean>;
+  /** Ends a server that we started; leaves others alone. Never rejects; may be called twice. */
+  stop(): Promise<void>;
+}
+
+export interface TargetSource {
+  readonly id: string;
+  readonly kind: 'engine' | 'endpoint';
+  /** Cells with equal keys are served by one server; a different key means stopping one and bringing up another. */
+  keyOf(cell: Cell): string;
+  /** @throws BenchError: unreachable, too big for the device, no such model, .. */
+  bringUp(cell: Cell, report: (message: string) => void, signal: AbortSignal): Promise<Target>;
+}

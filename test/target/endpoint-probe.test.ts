@@ -1,0 +1,170 @@
+/** One line for everything that can be wrong with an endpoint, from real servers on loopback. */
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { BenchError } from '../../src/errors.ts';
+import { adaptersOf, chooseModel, type EndpointOptions, probeEndpoint } from '../../src/target/endpoint-probe.ts';
+
+const KEY = 'sk-very-secret-0123456789';
+const servers: Server[] = [];
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => new Promise((resolve) => server.close(resolve))));
+});
+
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const MODELS = [
+  { id: 'base', object: 'model', owned_by: 'vllm', max_model_len: 4096 },
+  { id: 'a1', parent: 'base' },
+  { id: 'a2', parent: 'base' },
+];
+
+const json =
+  (body: unknown, status = 200): RequestListener =>
+  (_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  };
+
+const options = (url: string, more: Partial<EndpointOptions> = {}): EndpointOptions => ({
+  url,
+  api: 'chat',
+  apiKeyEnv: null,
+  headers: {},
+  env: {},
+  ...more,
+});
+
+async function failure(probe: Promise<unknown>): Promise<BenchError> {
+  const error = await probe.then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(BenchError);
+  return error as BenchError;
+}
+
+describe('probeEndpoint', () => {
+  it('finds base models, adapters and the version', async () => {
+    const url = await serve((request, response) =>
+      json(request.url === '/version' ? { version: '0.9.1' } : { data: MODELS })(request, response),
+    );
+    const facts = await probeEndpoint(options(`${url}/v1/`));
+    expect(facts).toEqual({
+      baseUrl: `${url}/v1`,
+      baseModels: ['base'],
+      adapters: [
+        { name: 'a1', parent: 'base' },
+        { name: 'a2', parent: 'base' },
+      ],
+      server: { name: 'vllm', maxModelLen: 4096, version: '0.9.1' },
+    });
+    expect(chooseModel(facts, null)).toBe('base');
+    expect(adaptersOf(facts, 'base')).toEqual(['a1', 'a2']);
+  });
+
+  it('sends the key, and headers, with the request', async () => {
+    const seen: unknown[] = [];
+    const url = await serve((request, response) => {
+      seen.push(request.headers.authorization, request.headers['x-team']);
+      json({ data: MODELS })(request, response);
+    });
+    await probeEndpoint(
+      options(`${url}/v1`, { apiKeyEnv: 'MY_KEY', env: { MY_KEY: KEY }, headers: { 'x-team': 'a' } }),
+    );
+    expect(seen.slice(0, 2)).toEqual([`Bearer ${KEY}`, 'a']);
+  });
+
+  it('says that nothing listens', async () => {
+    const url = await serve(json({}));
+    await Promise.all(servers.splice(0).map((server) => new Promise((resolve) => server.close(resolve))));
+    const error = await failure(probeEndpoint(options(`${url}/v1`)));
+    expect(error).toMatchObject({ code: 'TARGET_UNREACHABLE', exitCode: 5 });
+    expect(error.message).toBe(`cannot reach ${url}/v1: connection refused`);
+  });
+
+  it('says that a host does not resolve', async () => {
+    const error = await failure(probeEndpoint(options('http://no-such-host.invalid/v1')));
+    expect(error.message).toMatch(/cannot reach http:\/\/no-such-host\.invalid\/v1: the host name does not resolve/);
+  });
+
+  it.each(['localhost:8000', 'ftp://h/v1', '', 'http://', 'http://[::1/v1'])('says that %j is no URL', async (url) => {
+    expect(await failure(probeEndpoint(options(url)))).toMatchObject({ code: 'USAGE', exitCode: 2 });
+  });
+
+  it.each([`http://me:${KEY}@127.0.0.1:1/v1`, `http://127.0.0.1:1/v1?key=${KEY}`])(
+    'refuses a secret in the URL without repeating it',
+    async (url) => {
+      const error = await failure(probeEndpoint(options(url)));
+      expect(error.code).toBe('USAGE');
+      expect(`${error.message} ${error.hint}`).not.toContain(KEY);
+    },
+  );
+
+  it('tells a missing key from a wrong one, and names the variable', async () => {
+    const url = await serve(json({ error: { message: `bad key ${KEY}` } }, 401));
+    const none = await failure(probeEndpoint(options(`${url}/v1`)));
+    expect(none.message).toContain('wants an API key (401), and none is configured');
+    expect(none.hint).toContain('--api-key-env');
+    const wrong = await failure(probeEndpoint(options(`${url}/v1`, { apiKeyEnv: 'MY_KEY', env: { MY_KEY: KEY } })));
+    expect(wrong.message).toContain('does not accept the API key in MY_KEY (401)');
+    expect(wrong.message).not.toContain(KEY);
+    const unset = await failure(probeEndpoint(options(`${url}/v1`, { apiKeyEnv: 'MY_KEY' })));
+    expect(unset).toMatchObject({ code: 'USAGE' });
+    expect(unset.message).toContain('MY_KEY');
+  });
+
+  it('hides a key that the server repeats', async () => {
+    const url = await serve(json({ error: { message: `cannot handle ${KEY}` } }, 500));
+    const error = await failure(probeEndpoint(options(`${url}/v1`, { apiKeyEnv: 'K', env: { K: KEY } })));
+    expect(error.message).toContain('answered 500: cannot handle');
+    expect(error.message).not.toContain(KEY);
+  });
+
+  it('says what is missing from the path', async () => {
+    const url = await serve((request, response) => {
+      response.writeHead(request.url === '/' ? 200 : 404).end('<html>');
+    });
+    const error = await failure(probeEndpoint(options(url)));
+    expect(error.message).toBe(`${url}/models does not exist (404)`);
+    expect(error.hint).toContain(`${url}/v1`);
+  });
+
+  it.each([['<html>hello'], ['[]'], ['{"data": 3}'], ['null']])('says that %j is no list of models', async (body) => {
+    const url = await serve((_request, response) => response.end(body));
+    const error = await failure(probeEndpoint(options(`${url}/v1`)));
+    expect(error.message).toContain('not with a list of models');
+  });
+});
+
+describe('chooseModel', () => {
+  const facts = {
+    baseUrl: 'http://h/v1',
+    baseModels: ['big', 'small'],
+    adapters: [
+      { name: 'a1', parent: 'big' },
+      { name: 'a2', parent: 'small' },
+    ],
+    server: {},
+  };
+
+  it('takes the model asked for, and says what there is instead', () => {
+    expect(chooseModel(facts, 'small')).toBe('small');
+    expect(() => chooseModel(facts, 'huge')).toThrow(/does not serve "huge"; it has big, small, a1, a2/);
+  });
+
+  it('never guesses between several', () => {
+    expect(() => chooseModel(facts, null)).toThrow(/serves big, small/);
+    expect(() => chooseModel({ ...facts, baseModels: [] }, null)).toThrow(/serves no base model/);
+  });
+
+  it('gives each model its own adapters', () => {
+    expect(adaptersOf(facts, 'small')).toEqual(['a2']);
+    // A server may name the parent by a path; with one base model there is no doubt.
+    expect(adaptersOf({ ...facts, baseModels: ['served-name'] }, 'served-name')).toEqual(['a1', 'a2']);
+  });
+});
