@@ -31,14 +31,24 @@ export async function swiftshaderFolder(): Promise<string> {
     writeFileSync(tar, await promisify(brotliDecompress)(readFileSync(archive)));
     await promisify(execFile)('tar', ['-xf', tar, '-C', fresh, '--no-same-owner']);
     rmSync(tar);
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(fresh, folder);
+    putInPlace(fresh, folder);
   } catch (cause) {
     rmSync(fresh, { recursive: true, force: true });
     if (!isOurs(folder))
       throw new EngineError('no_device', `SwiftShader cannot be unpacked into ${tmpdir()}: ${String(cause)}`);
   }
   return folder;
+}
+
+/** A good folder that another process has put there meanwhile is kept: it may be in use already. */
+function putInPlace(fresh: string, folder: string): void {
+  try {
+    renameSync(fresh, folder);
+  } catch {
+    const stale = isOurs(folder) ? fresh : folder;
+    rmSync(stale, { recursive: true, force: true });
+    if (stale === folder) renameSync(fresh, folder);
+  }
 }
 
 /** Only a folder of this user's is trusted: libraries are loaded from it, and the temporary folder is everybody's. */

@@ -22,6 +22,12 @@ const NONE = -3.4e38;
 var<workgroup> values: array<f32, 64>;
 var<workgroup> counts: array<f32, 64>;
 var<workgroup> indices: array<u32, 64>;
+// What every lane goes on to use has places of its own, never overwritten before its last use: Mesa's llvmpipe (22.3) loads
+// workgroup memory only where the value is used, past the barrier that ought to keep it from the next round's writes.
+var<workgroup> largest_logit: f32;
+var<workgroup> largest_id: u32;
+var<workgroup> wanted_mass: f32;
+var<workgroup> kept: array<vec2f, 2>; // mass and number, of even and of odd rounds
 
 fn lowbias32(v: u32) -> u32 {
   var x = v;
@@ -96,8 +102,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
   }
   reduce_max(lane, best, which);
-  let largest = workgroupUniformLoad(&values[0]);
-  let greedy = workgroupUniformLoad(&indices[0]);
+  if (lane == 0u) {
+    largest_logit = values[0];
+    largest_id = indices[0];
+  }
+  let largest = workgroupUniformLoad(&largest_logit);
+  let greedy = workgroupUniformLoad(&largest_id);
   // No id above NONE means that every logit was NaN: end with an id no vocabulary has, which the host refuses.
   if (temperature == 0.0 || greedy == 0xffffffffu) {
     if (lane == 0u) { ids[group.x] = greedy; }
@@ -111,27 +121,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       if (!(mask_ends && masked(i))) { mass += exp((logits[base + i] - largest) / temperature); }
     }
     reduce_sum(lane, mass, 0.0);
-    let wanted = workgroupUniformLoad(&values[0]) * top_p;
+    if (lane == 0u) { wanted_mass = values[0] * top_p; }
     // Of low, "there is enough mass, or there are top_k ids, at or above it" stays true while it closes in on high: what
     // falls out below it is cut by one of the two.
     var low = largest - 88.0 * temperature;
     var high = largest;
     for (var round = 0u; round < 32u; round++) {
       let middle = 0.5 * (low + high);
-      var kept = 0.0;
+      var mass_here = 0.0;
       var count = 0.0;
       for (var i = lane; i < VOCAB; i += 64u) {
         let v = logits[base + i];
         if (v >= middle && !(mask_ends && masked(i))) {
-          kept += exp((v - largest) / temperature);
+          mass_here += exp((v - largest) / temperature);
           count += 1.0;
         }
       }
-      reduce_sum(lane, kept, count);
-      let kept_all = workgroupUniformLoad(&values[0]);
-      let count_all = workgroupUniformLoad(&counts[0]);
-      let enough_mass = kept_all >= wanted;
-      let enough_ids = top_k > 0u && count_all >= f32(top_k);
+      reduce_sum(lane, mass_here, count);
+      if (lane == 0u) { kept[round % 2u] = vec2f(values[0], counts[0]); }
+      workgroupBarrier();
+      let enough_mass = kept[round % 2u].x >= wanted_mass;
+      let enough_ids = top_k > 0u && kept[round % 2u].y >= f32(top_k);
       if ((top_p < 1.0 && enough_mass) || enough_ids) { low = middle; } else { high = middle; }
     }
     threshold = low;

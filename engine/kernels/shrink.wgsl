@@ -21,6 +21,7 @@ override TILES_AT: u32;
 @group(0) @binding(3) var<storage, read_write> s: array<f32>;
 
 var<workgroup> partial: array<vec4f, 256>; // [4 rows][64 lanes]
+var<workgroup> sums: array<vec4f, 64>; // [4 rows][16 lanes]
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -59,13 +60,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   // 16 lanes a row: each sums four of its row's partials, then one sums those.
   let mine = lane / 16u;
   let base = mine * 64u + (lane % 16u) * 4u;
-  let four = partial[base] + partial[base + 1u] + partial[base + 2u] + partial[base + 3u];
-  workgroupBarrier();
-  partial[lane] = four;
+  sums[lane] = partial[base] + partial[base + 1u] + partial[base + 2u] + partial[base + 3u];
   workgroupBarrier();
   if (lane < count) {
     var sum = vec4f();
-    for (var i = 0u; i < 16u; i++) { sum += partial[lane * 16u + i]; }
+    for (var i = 0u; i < 16u; i++) { sum += sums[lane * 16u + i]; }
     let at = ((row + lane) * SLICES + slice) * RANKS + r0;
     s[at] = sum.x;
     s[at + 1u] = sum.y;

@@ -54,9 +54,8 @@ export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimi
   const weightBytes = g.layers * sum(layerBytes) + tableBytes * (g.tied ? 1 : 2);
   const lora = loraLayout(g, pagesFor(config.maxGpuLoras, config.maxLoraRank), config.maxLoraRank);
   const loraBytes = g.layers * 4 * (lora.aWords + lora.bWords);
-  const scratchBytes = sum(
-    Object.values(scratchSizes(g, maxNumBatchedTokens, maxNumSeqs, lora.groups.qkv.ranks, maxModelLen)),
-  );
+  const scratch = scratchSizes(g, maxNumBatchedTokens, maxNumSeqs, lora.groups.qkv.ranks, maxModelLen);
+  const scratchBytes = sum(Object.values(scratch));
 
   const tokenBytes = 2 * g.layers * g.kvHeads * g.headDim * 2;
   const blockBytes = tokenBytes * KV_BLOCK;
@@ -89,10 +88,19 @@ export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimi
     new EngineError('too_big', `${g.name} does not fit the device: ${why}\n  ${lines.join('\n  ')}`, {
       hint: smaller(g),
     });
-  const largest = Math.max(tableBytes, ...layerBytes, 4 * lora.aWords, 4 * lora.bWords);
+  const buffers: Record<string, number> = {
+    'embedding table': tableBytes,
+    'largest matrix': Math.max(...layerBytes),
+    'adapter pool of a layer': 4 * Math.max(lora.aWords, lora.bWords),
+    'key cache of a layer': kvBytes / g.layers / 2,
+    ...Object.fromEntries(Object.entries(scratch).map(([name, bytes]) => [`buffer "${name}"`, bytes])),
+  };
   const cap = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-  if (largest > cap)
-    throw tooBig(`one matrix or pool takes ${mib(largest).trim()}, a buffer of this device at most ${mib(cap).trim()}`);
+  const over = Object.entries(buffers).find(([, bytes]) => bytes > cap);
+  if (over) {
+    const [name, bytes] = over;
+    throw tooBig(`its ${name} takes ${mib(bytes).trim()}, a buffer of this device at most ${mib(cap).trim()}`);
+  }
   if (kvBlocks < floor) {
     throw tooBig(
       `the KV cache needs at least ${floor} blocks (one sequence of ${maxModelLen} tokens, ${mib(floor * blockBytes).trim()}) and gets ${kvBlocks}`,
@@ -136,6 +144,6 @@ const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1).padStart(
 
 function smaller(g: Geometry): string {
   const standIns = g.standIn ? [] : standInDivisors(g).map((n) => `${g.name}@1/${n}`);
-  const also = 'a shorter --max-model-len, fewer --max-gpu-loras or a lower --max-lora-rank';
+  const also = 'a shorter --max-model-len, fewer --max-gpu-loras or --max-num-seqs, or a lower --max-lora-rank';
   return standIns.length > 0 ? `a stand-in (${standIns.join(', ')}), ${also}` : also;
 }

@@ -75,6 +75,7 @@ class WorkerCore implements EngineCore {
   private latest: EngineStats;
   private resident: AdapterInfo[] = [];
   private closing: (() => void) | null = null;
+  private dead = false;
 
   constructor(worker: Worker, info: EngineInfo) {
     this.worker = worker;
@@ -82,7 +83,8 @@ class WorkerCore implements EngineCore {
     this.latest = { ...NO_STATS, kvBlocksTotal: info.kvBlocks, kvBlocksFree: info.kvBlocks };
     this.died = new Promise((resolve) => {
       const die = (why: string) => {
-        if (this.closing) return;
+        if (this.closing) return this.closing(); // leaving anyway
+        this.dead = true;
         this.endAll({ code: 'device_lost', message: why });
         resolve(why);
       };
@@ -93,6 +95,10 @@ class WorkerCore implements EngineCore {
   }
 
   submit(request: SequenceRequest, listener: SequenceListener): SequenceHandle {
+    if (this.dead) {
+      queueMicrotask(() => listener.onError({ code: 'device_lost', message: 'the device is lost' }));
+      return { cancel: () => {} };
+    }
     const id = this.nextId++;
     this.sequences.set(id, { listener, adapter: request.adapter });
     this.send({ kind: 'submit', id, request, sent: now() });
@@ -124,6 +130,7 @@ class WorkerCore implements EngineCore {
   }
 
   async close(): Promise<void> {
+    if (this.dead) return;
     await new Promise<void>((resolve) => {
       this.closing = resolve;
       this.send({ kind: 'close' });

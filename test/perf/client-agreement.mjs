@@ -32,7 +32,18 @@ measure: {requests: ${values.requests}}
 );
 const engine = spawn(
   process.execPath,
-  [cli, 'serve', '--model', values.model, '--device', values.device, '--port', '0', '--lora', 'a=synthetic:rank=1,seed=1'],
+  [
+    cli,
+    'serve',
+    '--model',
+    values.model,
+    '--device',
+    values.device,
+    '--port',
+    '0',
+    '--lora',
+    'a=synthetic:rank=1,seed=1',
+  ],
   { stdio: ['ignore', 'pipe', 'ignore'] },
 );
 const ready = await new Promise((resolve) => {
@@ -51,10 +62,19 @@ try {
     .map((line) => JSON.parse(line))
     .filter((record) => record.phase === 'measure' && record.outcome === 'ok');
   const ttft = records.map((r) => r.chunks[0][0] / 1e6 - r.timings.ttft_ms);
-  const tpot = records.map((r) => ((r.chunks.at(-1)[0] - r.chunks[0][0]) / 1e6 - r.timings.stream_ms) / (r.chunks.length - 1));
+  const tpot = records.map(
+    (r) => ((r.chunks.at(-1)[0] - r.chunks[0][0]) / 1e6 - r.timings.stream_ms) / (r.chunks.length - 1),
+  );
   const quantile = (list, p) => [...list].sort((a, b) => a - b)[Math.ceil(p * list.length) - 1];
   const of = (list) => ({ p50: quantile(list, 0.5), p90: quantile(list, 0.9), p99: quantile(list, 0.99) });
-  console.log(JSON.stringify({ device: ready.device.name, requests: records.length, ttftClientMinusServerMs: of(ttft), tpotClientMinusServerMs: of(tpot) }));
+  console.log(
+    JSON.stringify({
+      device: ready.device.name,
+      requests: records.length,
+      ttftClientMinusServerMs: of(ttft),
+      tpotClientMinusServerMs: of(tpot),
+    }),
+  );
 } finally {
   const ended = new Promise((resolve) => engine.once('exit', resolve));
   engine.kill('SIGTERM');

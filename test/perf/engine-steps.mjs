@@ -56,7 +56,9 @@ async function measure(chosen) {
     validate: false,
   });
   const startMs = performance.now() - started;
-  console.log(`${open.name}, ${values.model}, rank ${rank}, context ${context}; model ready after ${startMs.toFixed(0)} ms`);
+  console.log(
+    `${open.name}, ${values.model}, rank ${rank}, context ${context}; model ready after ${startMs.toFixed(0)} ms`,
+  );
   console.log(model.memory.lines.join('\n'));
   const adapters = Array.from({ length: most }, (_, i) => {
     const adapter = model.slots.add(`a${i}`, '', rank, 0.5);
@@ -70,8 +72,19 @@ async function measure(chosen) {
     sequence: {
       id: i,
       adapter,
-      blocks: Array.from({ length: Math.max(blocksEach, Math.ceil((first + count) / 16)) }, (_, b) => (i * blocksEach + b) % model.memory.kvBlocks),
-      request: { prompt: new Uint32Array(first + count).fill(7), temperature: 0, topP: 1, topK: 0, seed: 0, minTokens: 0, ignoreEos: true },
+      blocks: Array.from(
+        { length: Math.max(blocksEach, Math.ceil((first + count) / 16)) },
+        (_, b) => (i * blocksEach + b) % model.memory.kvBlocks,
+      ),
+      request: {
+        prompt: new Uint32Array(first + count).fill(7),
+        temperature: 0,
+        topP: 1,
+        topK: 0,
+        seed: 0,
+        minTokens: 0,
+        ignoreEos: true,
+      },
       output: [],
       planned: 1,
     },
@@ -104,7 +117,13 @@ async function measure(chosen) {
     }
   }
   const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
-  const results = steps.map(({ what, rows, kind }, i) => ({ what, rows, kind, ms: median(times[i]), min: Math.min(...times[i]) }));
+  const results = steps.map(({ what, rows, kind }, i) => ({
+    what,
+    rows,
+    kind,
+    ms: median(times[i]),
+    min: Math.min(...times[i]),
+  }));
   for (const r of results) {
     const base = results.find((b) => b.what === r.what && b.rows === r.rows && b.kind === 'base');
     console.log(

@@ -7,7 +7,9 @@ let opened: Promise<OpenDevice> | null = null;
 
 /** What choose-device.ts chose. @throws when no device works here, saying what each lacks: kernel tests need one */
 export function chosenDevice(): ChosenDevice {
-  const chosen = JSON.parse(process.env['BENCH_TEST_CHOSEN'] ?? '{"why":"choose-device.ts did not run"}') as ChosenDevice | { why: string };
+  const chosen = JSON.parse(process.env['BENCH_TEST_CHOSEN'] ?? '{"why":"choose-device.ts did not run"}') as
+    | ChosenDevice
+    | { why: string };
   if ('why' in chosen) throw new Error(`these tests need a device: ${chosen.why}`);
   return chosen;
 }

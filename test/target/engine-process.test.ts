@@ -50,9 +50,18 @@ describe('startEngine', () => {
   });
 
   it('tells how a child died, with its last words', async () => {
-    const engine = await startEngine({ flags: [], entry: script(`console.error('LLVM ERROR: no'); ${READY} ${STAY}`) });
-    process.kill(engine.pid, 'SIGKILL');
-    expect(await engine.died).toMatch(/was ended by SIGKILL.*LLVM ERROR: no/);
+    const abort = `process.stderr.write('LLVM ERROR: no\\n', () => process.kill(process.pid, 'SIGKILL'));`;
+    const entry = script(`console.error('starting'); ${READY} setTimeout(() => { ${abort} }, 300);`);
+    const engine = await startEngine({ flags: [], entry });
+    expect(await engine.died).toBe('the engine was ended by SIGKILL; its last words: LLVM ERROR: no');
+    await engine.stop();
+  });
+
+  it('tells the reason that a dying engine gives', async () => {
+    const line = `console.log(JSON.stringify({ ready: false, code: 'device_lost', message: 'the device was lost' }));`;
+    const entry = script(`${READY} setTimeout(() => { ${line} process.exitCode = 5; }, 300);`);
+    const engine = await startEngine({ flags: [], entry });
+    expect(await engine.died).toBe('the engine died: the device was lost');
     await engine.stop();
   });
 

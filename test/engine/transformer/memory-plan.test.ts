@@ -1,0 +1,150 @@
+/** What a model takes on the device, worked out by hand for known ones, and refused with the arithmetic when it does not fit. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { EngineConfig } from '../../../engine/config.ts';
+import { EngineError } from '../../../engine/errors.ts';
+import { pagesFor, RANKS_PER_PAGE } from '../../../engine/lora/slots.ts';
+import { type Geometry, geometryOf, PRESETS } from '../../../engine/models/geometry.ts';
+import { loraLayout } from '../../../engine/transformer/dimensions.ts';
+import { type DeviceLimits, KV_BLOCK, planMemory } from '../../../engine/transformer/memory-plan.ts';
+
+const GIB = 2 ** 30;
+const config: EngineConfig = {
+  model: 'llama-3-8b',
+  weights: 'f16',
+  seed: 0,
+  device: 'auto',
+  maxModelLen: null,
+  maxNumSeqs: null,
+  maxNumBatchedTokens: null,
+  maxGpuLoras: 32,
+  maxLoraRank: 16,
+  gpuMemory: null,
+  batchInvariant: false,
+  validate: false,
+};
+const gpu: DeviceLimits = { software: false, maxBufferSize: 16 * GIB, maxStorageBufferBindingSize: 2 ** 31 - 4 };
+const known = (name: string): Geometry => geometryOf(name) as Geometry;
+
+/** Bytes an adapter takes in the pools of all layers. */
+const adapterBytes = (g: Geometry, rank: number): number => {
+  const pages = pagesFor(1, rank);
+  const { aWords, bWords } = loraLayout(g, pages, rank);
+  return (4 * (aWords + bWords) * g.layers * Math.ceil(rank / RANKS_PER_PAGE)) / pages;
+};
+
+function refusal(g: Geometry, given: Partial<EngineConfig>, limits: DeviceLimits): EngineError {
+  try {
+    planMemory(g, { ...config, ...given }, limits);
+  } catch (error) {
+    if (error instanceof EngineError) return error;
+    throw error;
+  }
+  throw new Error('it was not refused');
+}
+
+describe('llama-3-8b in f16', () => {
+  const g = known('llama-3-8b');
+  const plan = planMemory(g, config, gpu);
+
+  it("has 16.06 GB of weights: two bytes for each, the norms' 65 vectors aside", () => {
+    expect(plan.weightBytes).toBe(2 * (8_030_261_248 - 65 * 4096));
+    expect((plan.weightBytes / 1e9).toFixed(2)).toBe('16.06');
+  });
+
+  it('takes 83.9 MB for an adapter of rank 16 on all seven projections', () => {
+    // Inputs and outputs of q, k, v, o, gate, up and down: 81,920 in all; 16 ranks, 2 bytes, 32 layers.
+    expect(adapterBytes(g, 16)).toBe(81_920 * 16 * 2 * 32);
+    expect(plan.loraBytes).toBe(32 * 81_920 * 16 * 2 * 32);
+  });
+
+  it('takes 131,072 bytes of KV cache a token', () => {
+    expect(plan.kvBytes).toBe(plan.kvBlocks * KV_BLOCK * 131_072);
+  });
+
+  it('gives the cache what is left of the memory stated', () => {
+    const { kvBlocks, kvBytes, weightBytes, loraBytes, scratchBytes } = planMemory(
+      g,
+      { ...config, gpuMemory: 24 * GIB },
+      gpu,
+    );
+    const left = 24 * GIB - weightBytes - loraBytes - scratchBytes;
+    expect(kvBlocks).toBe(Math.floor(left / (KV_BLOCK * 131_072)));
+    expect(kvBytes).toBeLessThanOrEqual(left);
+  });
+});
+
+it('takes 13.3 GB for 32 adapters of rank 16 on llama-3-70b', () => {
+  expect(((32 * adapterBytes(known('llama-3-70b'), 16)) / 1e9).toFixed(1)).toBe('13.3');
+});
+
+describe('too big', () => {
+  const g = known('llama-3-8b');
+
+  it('for the memory stated, with every part of the sum and what would fit', () => {
+    const error = refusal(g, { gpuMemory: 16 * GIB }, gpu);
+    expect([error.code, error.exitCode]).toEqual(['too_big', 2]);
+    expect(error.message).toMatch(
+      /llama-3-8b does not fit the device: the KV cache needs at least 512 blocks \(one sequence of 8192 tokens, 1024\.0 MiB\)/,
+    );
+    for (const line of [
+      /weights +15316\.0 MiB/,
+      /adapters +2560\.0 MiB +32 slots up to rank 16/,
+      /scratch/,
+      /of 16384\.0 MiB/,
+    ]) {
+      expect(error.message).toMatch(line);
+    }
+    expect(error.hint).toContain('llama-3-8b@1/8');
+  });
+
+  it('for one buffer, naming its size and the most the device allows', () => {
+    const error = refusal(g, {}, { software: true, maxBufferSize: 2 * GIB, maxStorageBufferBindingSize: GIB / 2 });
+    expect(error.code).toBe('too_big');
+    // The largest: embedding and head, 128,256 rows of 4,096.
+    expect(error.message).toContain('its embedding table takes 1002.0 MiB, a buffer of this device at most 512.0 MiB');
+  });
+
+  it('for the logits of the sequences asked for', () => {
+    const limits = { software: true, maxBufferSize: 2 * GIB, maxStorageBufferBindingSize: GIB / 8 };
+    const error = refusal(known('smollm2-135m'), { maxNumSeqs: 1024 }, limits);
+    expect(error.message).toContain('its buffer "logits" takes 192.0 MiB, a buffer of this device at most 128.0 MiB');
+  });
+
+  it('for the adapters asked for', () => {
+    const error = refusal(g, { maxGpuLoras: 2000, maxLoraRank: 64 }, gpu);
+    expect(error.message).toMatch(/its adapter pool of a layer takes .* a buffer of this device at most 2048\.0 MiB/);
+  });
+});
+
+it('keeps its promises for any preset, limits and memory', () => {
+  const models = fc.constantFrom(...Object.values(PRESETS));
+  const asked = fc.record({
+    maxModelLen: fc.option(fc.integer({ min: 1, max: 8192 })),
+    maxNumSeqs: fc.option(fc.integer({ min: 1, max: 512 })),
+    maxNumBatchedTokens: fc.option(fc.integer({ min: 1, max: 4096 })),
+    maxGpuLoras: fc.nat(64),
+    maxLoraRank: fc.integer({ min: 1, max: 128 }),
+    gpuMemory: fc.option(fc.integer({ min: 1, max: 200 }).map((gib) => gib * GIB)),
+  });
+  fc.assert(
+    fc.property(models, asked, fc.boolean(), (g, given, software) => {
+      const limits = { ...gpu, software };
+      let plan: ReturnType<typeof planMemory>;
+      try {
+        plan = planMemory(g, { ...config, ...given }, limits);
+      } catch (error) {
+        if (error instanceof EngineError && error.code === 'too_big') return;
+        throw error;
+      }
+      const total = plan.weightBytes + plan.loraBytes + plan.kvBytes + plan.scratchBytes;
+      if (given.gpuMemory !== null) expect(total).toBeLessThanOrEqual(given.gpuMemory);
+      expect(plan.kvBlocks).toBeGreaterThanOrEqual(Math.ceil(plan.maxModelLen / KV_BLOCK));
+      expect(plan.kvBlocks).toBeLessThanOrEqual(plan.maxNumSeqs * Math.ceil(plan.maxModelLen / KV_BLOCK));
+      expect(plan.maxNumBatchedTokens).toBeGreaterThanOrEqual(plan.maxNumSeqs);
+      expect(plan.maxModelLen).toBeLessThanOrEqual(g.maxPosition);
+      const words = [plan.weightBytes, plan.loraBytes, plan.kvBytes, plan.scratchBytes, plan.stepWords];
+      for (const word of words) expect(Number.isSafeInteger(word)).toBe(true);
+    }),
+  );
+});

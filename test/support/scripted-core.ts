@@ -1,0 +1,167 @@
+/**
+ * An EngineCore whose output is known beforehand, for tests of the HTTP side: status codes, streaming, stop strings,
+ * cancellation. It keeps the contract of engine/core.ts (asynchronous, in order, silent after cancel) and runs no model.
+ */
+import { now } from '../../engine/clock.ts';
+import type {
+  AdapterInfo,
+  EngineCore,
+  EngineInfo,
+  LoadError,
+  SequenceHandle,
+  SequenceListener,
+  SequenceRequest,
+  SequenceTimings,
+} from '../../engine/core.ts';
+import { type Geometry, geometryOf } from '../../engine/models/geometry.ts';
+
+export interface ScriptedCoreOptions {
+  /** Ids a sequence gives, before the end its request asks for. Defaults to the prompt, over and over. */
+  script?: (request: SequenceRequest) => { ids: number[]; eos?: boolean };
+  /** Before the first token, and between tokens. */
+  prefillMs?: number;
+  stepMs?: number;
+  model?: string;
+  maxModelLen?: number;
+  /** Ids handed over in one call. */
+  idsPerCall?: number;
+}
+
+export class ScriptedCore implements EngineCore {
+  readonly info: EngineInfo;
+  readonly died: Promise<string>;
+  readonly submitted: SequenceRequest[] = [];
+  cancelled = 0;
+  /** Ends the core as a lost device would. */
+  die!: (why: string) => void;
+  readonly #options: Required<Omit<ScriptedCoreOptions, 'model' | 'maxModelLen'>>;
+  readonly #adapters = new Map<string, AdapterInfo>();
+  readonly #live = new Map<SequenceListener, () => void>();
+  #promptTokens = 0;
+  #generated = 0;
+
+  constructor(options: ScriptedCoreOptions = {}) {
+    this.#options = {
+      script: options.script ?? (({ prompt, maxTokens }) => ({ ids: cycled(prompt, maxTokens) })),
+      prefillMs: options.prefillMs ?? 0,
+      stepMs: options.stepMs ?? 0,
+      idsPerCall: options.idsPerCall ?? 1,
+    };
+    this.died = new Promise((resolve) => {
+      this.die = resolve;
+    });
+    this.info = {
+      geometry: geometryOf(options.model ?? 'llama-3-8b') as Geometry,
+      weights: 'f16',
+      device: { candidate: 'scripted', name: 'scripted', vendor: '', driver: '', software: true, features: [] },
+      maxModelLen: options.maxModelLen ?? 2048,
+      maxNumSeqs: 64,
+      maxNumBatchedTokens: 512,
+      maxGpuLoras: 4,
+      maxLoraRank: 64,
+      kvBlockSize: 16,
+      kvBlocks: 1024,
+      batchInvariant: false,
+      memoryPlan: [],
+    };
+  }
+
+  get live(): number {
+    return this.#live.size;
+  }
+
+  submit(request: SequenceRequest, listener: SequenceListener): SequenceHandle {
+    this.submitted.push(request);
+    this.#promptTokens += request.prompt.length;
+    const received = now();
+    const { ids, eos } = this.#options.script(request);
+    const out = ids.slice(0, request.maxTokens);
+    const finish = eos === true && ids.length <= request.maxTokens ? 'stop' : 'length';
+    let timer: NodeJS.Timeout;
+    let at = 0;
+    let firstToken = 0;
+    const deliver = () => {
+      const part = out.slice(at, at + this.#options.idsPerCall);
+      at += part.length;
+      this.#generated += part.length;
+      firstToken ||= now();
+      const last = at >= out.length;
+      const timings: SequenceTimings = {
+        received,
+        admitted: received,
+        adapterWait: 0,
+        prefillStart: received,
+        firstToken,
+        lastToken: now(),
+      };
+      if (last) this.#live.delete(listener);
+      else timer = setTimeout(deliver, this.#options.stepMs);
+      listener.onTokens(part, last ? finish : null, timings);
+    };
+    timer = setTimeout(deliver, this.#options.prefillMs);
+    const stop = () => {
+      clearTimeout(timer);
+      this.#live.delete(listener);
+    };
+    this.#live.set(listener, stop);
+    return {
+      cancel: () => {
+        if (!this.#live.has(listener)) return;
+        this.cancelled += 1;
+        stop();
+      },
+    };
+  }
+
+  async loadAdapter(name: string, path: string): Promise<LoadError | null> {
+    const rank = Number(/^synthetic:rank=(\d+),seed=\d+$/.exec(path)?.[1]);
+    if (this.#adapters.has(name)) return { code: 'exists', message: `${name} exists` };
+    if (!(rank > 0)) return { code: 'bad_path', message: `"${path}" is not a path that can be loaded` };
+    if (rank > this.info.maxLoraRank)
+      return { code: 'rank_too_big', message: `rank ${rank} is above ${this.info.maxLoraRank}` };
+    if (this.#adapters.size >= this.info.maxGpuLoras) return { code: 'no_slot', message: 'no slot is free' };
+    this.#adapters.set(name, { name, path, rank, bytes: rank * 1000, users: 0 });
+    return null;
+  }
+
+  async unloadAdapter(name: string): Promise<boolean> {
+    return this.#adapters.delete(name);
+  }
+
+  adapters(): AdapterInfo[] {
+    return [...this.#adapters.values()];
+  }
+
+  stats() {
+    return {
+      steps: this.#generated,
+      promptTokens: this.#promptTokens,
+      generatedTokens: this.#generated,
+      dispatches: 0,
+      running: this.#live.size,
+      waiting: 0,
+      kvBlocksTotal: 1024,
+      kvBlocksFree: 1024 - this.#live.size,
+      rows: this.#generated,
+      loraRows: 0,
+      stepMsLast: this.#options.stepMs,
+    };
+  }
+
+  async close(): Promise<void> {
+    for (const [listener, stop] of [...this.#live]) {
+      stop();
+      listener.onError({ code: 'closing', message: 'closing' });
+    }
+  }
+
+  /** Fails everything in progress, as an adapter that was unloaded or a lost device does. */
+  failAll(code: 'adapter_gone' | 'device_lost'): void {
+    for (const [listener, stop] of [...this.#live]) {
+      stop();
+      listener.onError({ code, message: `failed: ${code}` });
+    }
+  }
+}
+
+const cycled = (ids: Uint32Array, length: number): number[] => Array.from({ length }, (_, i) => ids[i % ids.length]!);
