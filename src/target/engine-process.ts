@@ -70,10 +70,12 @@ export async function startEngine(options: SpawnOptions): Promise<EngineProcess>
     await stop();
     throw error;
   });
+  lastWords().length = 0; // what it said while it started explains no death later
+  const reason = keepReason(child);
   let asked = false;
   const died = new Promise<string>((resolve) => {
     void exit.then((how) => {
-      if (!asked) resolve(`the engine ${how}${quoted(lastWords())}`);
+      if (!asked) resolve(reason() ?? `the engine ${how}${quoted(lastWords())}`);
     });
   });
   return {
@@ -134,6 +136,17 @@ function keepStderr(child: ChildProcess, report?: (line: string) => void): () =>
   return () => kept;
 }
 
+/** Why an engine that was ready ends: it says so in a second line, unless it was killed itself. */
+function keepReason(child: ChildProcess): () => string | null {
+  let reason: string | null = null;
+  createInterface({ input: child.stdout! }).on('line', (text) => {
+    const line = jsonObject(text);
+    if (line?.['ready'] === false && typeof line['message'] === 'string')
+      reason = `the engine died: ${line['message']}`;
+  });
+  return () => reason;
+}
+
 async function readyLine(
   child: ChildProcess,
   exit: Promise<string>,
@@ -173,11 +186,13 @@ function firstLine(
     };
     if (signal?.aborted) return onAbort();
     signal?.addEventListener('abort', onAbort, { once: true });
-    createInterface({ input: child.stdout! }).on('line', (text) => {
+    const lines = createInterface({ input: child.stdout! }).on('line', (text) => {
       const line = jsonObject(text);
       if (line === null) return; // a driver's chatter
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
+      lines.close();
+      child.stdout!.resume(); // whatever else it prints must not fill the pipe
       resolve(line);
     });
     void exit.then((how) =>

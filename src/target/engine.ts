@@ -42,7 +42,12 @@ export function engineSource(options: EngineOptions): TargetSource {
       const flags = engineFlags(needsOf(cell), options.settings);
       report(`starting the engine with ${cell.at.model}`);
       const entry = options.entry === undefined ? {} : { entry: options.entry };
-      const engine = await startEngine({ flags, report: (line) => report(`engine: ${line}`), signal, ...entry });
+      const engine = await startEngine({
+        flags,
+        report: (line) => report(line.startsWith('engine:') ? line : `engine: ${line}`),
+        signal,
+        ...entry,
+      });
       return new EngineTarget(engine, cell.at.model, options.api ?? 'completions', flags);
     },
   };
