@@ -32,7 +32,7 @@ export interface SequenceTimings {
   admitted: number;
   /** Time waited for the adapter to be resident, in ns; 0 when it was. */
   adapterWait: number;
-  /** Encoding of its first prefill chunk began. */
+  /** The device took up its first prefill chunk: submitted, and the step before it done. */
   prefillStart: number;
   /** Its first token's id was read back. */
   firstToken: number;

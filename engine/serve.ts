@@ -24,7 +24,7 @@ let stopping = false;
 async function serve(settings: ServeSettings, device: ChosenDevice): Promise<void> {
   const { config, host, port, loras } = settings;
   await assertPortFree(host, port);
-  const [core, tokenizer] = await Promise.all([startCore(config, device), loadTokenizer('llama-3')]);
+  const [core, tokenizer] = await Promise.all([startCore(config, device, tell), loadTokenizer('llama-3')]);
   const died = (why: string) => {
     if (stopping) return;
     const code = announceFailure(new EngineError('device_lost', why));
@@ -43,7 +43,6 @@ async function serve(settings: ServeSettings, device: ChosenDevice): Promise<voi
   running = { core, server };
 
   const { geometry, ...info } = core.info;
-  for (const line of info.memoryPlan) tell(line);
   announce({
     ready: true,
     protocol: PROTOCOL,

@@ -15,6 +15,8 @@ export interface OpenDevice {
   driver: string;
   software: boolean;
   features: string[];
+  /** queue.submit() returns only when the work is done (llvmpipe through OpenGL ES), so nothing can run beside it. */
+  submitBlocks: boolean;
   /** Resolves with a sentence when the device is lost for any reason but destroy(). */
   lost: Promise<string>;
 }
@@ -77,6 +79,7 @@ export async function openDevice(candidate: Candidate, options: { validate: bool
     driver: info.description,
     software: candidate !== 'gpu',
     features,
+    submitBlocks: candidate === 'llvmpipe',
     lost,
   };
 }

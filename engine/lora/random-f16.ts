@@ -11,7 +11,10 @@ export function lowbias32(value: number): number {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
-/** Names one tensor of one model or adapter: two different ones share no stream. */
+/**
+ * Names one tensor of one model or adapter. Streams are hash(index ^ key): those of two tensors whose keys agree above the
+ * bits of an index hold the same values in another order, which matters to nothing that is measured here.
+ */
 export const tensorKey = (seed: number, layer: number, tensor: number): number =>
   lowbias32((lowbias32((seed + 1) >>> 0) + layer * 64 + tensor) >>> 0);
 

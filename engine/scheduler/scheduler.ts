@@ -111,7 +111,6 @@ export class Scheduler {
     const sampled = parts.filter((part) => part.samples);
     this.lastSamples = new Map(sampled.map((part, i) => [part.sequence, i]));
     for (const { sequence, count, samples } of parts) {
-      if (sequence.prefillStart === 0) sequence.prefillStart = now();
       sequence.computed += count;
       if (samples) sequence.planned++;
       sequence.inFlight++;

@@ -1,7 +1,6 @@
 /** The engine's fixed device memory besides weights and adapters: activations, KV cache, step data and the readback ring. */
 import type { Geometry } from '../models/geometry.ts';
 import { KV_BLOCK, type Sizes, scratchSizes } from './memory-plan.ts';
-import { angleTable } from './rope.ts';
 
 export interface Buffers {
   /** u32, see scheduler/step-data.ts */
@@ -38,7 +37,8 @@ export interface Buffers {
 
 const READBACKS = 3;
 
-export function makeBuffers(device: GPUDevice, g: Geometry, sizes: Sizes, ranks: number): Buffers {
+/** To be called within an out-of-memory scope; `angles` is to be filled once that has passed. */
+export function allocateBuffers(device: GPUDevice, g: Geometry, sizes: Sizes, ranks: number): Buffers {
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const storage = (label: string, size: number) => device.createBuffer({ label, size: Math.max(16, size), usage });
   const scratch = scratchSizes(g, sizes.maxNumBatchedTokens, sizes.maxNumSeqs, ranks, sizes.maxModelLen);
@@ -47,7 +47,6 @@ export function makeBuffers(device: GPUDevice, g: Geometry, sizes: Sizes, ranks:
   ) as Record<keyof typeof scratch, GPUBuffer>;
   const idBytes = 4 * sizes.maxNumSeqs;
   const cacheBytes = sizes.kvBlocks * KV_BLOCK * g.kvHeads * g.headDim * 2;
-  device.queue.writeBuffer(named.angles, 0, angleTable(g, sizes.maxModelLen));
   return {
     ...named,
     step: storage('step', 4 * sizes.stepWords),

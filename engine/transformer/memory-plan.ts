@@ -29,8 +29,11 @@ export interface MemoryPlan extends Sizes {
   lines: string[];
 }
 
-/** KV memory taken when nobody said how much the device has. */
-const KV_UNASKED = { software: 256 * 2 ** 20, gpu: 8 * 2 ** 30 };
+/** KV memory a software device, which takes it from the machine's own, is given unasked. A GPU is asked for all that is wanted. */
+const KV_UNASKED_SOFTWARE = 256 * 2 ** 20;
+
+/** Rows are workgroups of a dispatch's x or y, of which WebGPU allows so many. */
+const MOST_ROWS = 65_535;
 
 export interface DeviceLimits {
   software: boolean;
@@ -45,8 +48,7 @@ export interface DeviceLimits {
 export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimits, shrinkKv = 1): MemoryPlan {
   const { software } = limits;
   const maxModelLen = Math.min(config.maxModelLen ?? Math.min(g.maxPosition, software ? 2048 : 8192), g.maxPosition);
-  const maxNumSeqs = config.maxNumSeqs ?? (software ? 32 : 256);
-  const maxNumBatchedTokens = Math.max(maxNumSeqs, config.maxNumBatchedTokens ?? (software ? 256 : 2048));
+  const { maxNumSeqs, maxNumBatchedTokens } = batchLimits(config, software);
 
   const shapes = groupShapes(g);
   const layerBytes = GROUPS.map((group) => shapes[group].n * shapes[group].k * 2);
@@ -66,7 +68,7 @@ export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimi
   const wanted = Math.min(
     most,
     kvPerLayerCap,
-    Math.floor((left ?? KV_UNASKED[software ? 'software' : 'gpu']) / blockBytes),
+    Math.floor((left ?? (software ? KV_UNASKED_SOFTWARE : Number.POSITIVE_INFINITY)) / blockBytes),
   );
   const kvBlocks = Math.max(left === null ? floor : 0, Math.floor(wanted * shrinkKv));
   const kvBytes = kvBlocks * blockBytes;
@@ -80,7 +82,7 @@ export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimi
   const lines = [
     `weights    ${mib(weightBytes)}  ${g.layers} layers of ${mib(sum(layerBytes)).trim()}, ${g.tied ? 'one table' : 'embedding and head'} of ${mib(tableBytes).trim()}`,
     `adapters   ${mib(loraBytes)}  ${config.maxGpuLoras} slots up to rank ${config.maxLoraRank}`,
-    `kv cache   ${mib(kvBytes)}  ${kvBlocks} blocks of ${KV_BLOCK} tokens, ${tokenBytes} bytes a token`,
+    `kv cache   ${mib(kvBytes)}  ${kvBlocks} blocks of ${KV_BLOCK} tokens, ${tokenBytes} bytes a token: ${Math.min(maxNumSeqs, Math.floor(kvBlocks / floor))} of ${maxNumSeqs} sequences at full length`,
     `scratch    ${mib(scratchBytes)}  steps of ${maxNumBatchedTokens} rows, ${maxNumSeqs} sequences`,
     `total      ${mib(total)}  of ${config.gpuMemory === null ? 'unknown device memory (--gpu-memory says how much)' : mib(config.gpuMemory).trim()}`,
   ];
@@ -118,6 +120,26 @@ export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimi
     scratchBytes,
     lines,
   };
+}
+
+/** @throws EngineError usage when the two cannot go together, or no dispatch could hold the rows */
+function batchLimits(config: EngineConfig, software: boolean): { maxNumSeqs: number; maxNumBatchedTokens: number } {
+  const asked = config.maxNumBatchedTokens;
+  const maxNumSeqs = config.maxNumSeqs ?? Math.min(software ? 32 : 256, asked ?? Number.POSITIVE_INFINITY);
+  const maxNumBatchedTokens = asked ?? Math.max(maxNumSeqs, software ? 256 : 2048);
+  if (maxNumBatchedTokens < maxNumSeqs) {
+    throw new EngineError(
+      'usage',
+      `--max-num-batched-tokens ${maxNumBatchedTokens} is below --max-num-seqs ${maxNumSeqs}: each running sequence needs a row`,
+      { hint: `accepted: at least ${maxNumSeqs} rows, or fewer sequences` },
+    );
+  }
+  if (maxNumBatchedTokens > MOST_ROWS) {
+    throw new EngineError('usage', `steps of ${maxNumBatchedTokens} rows are more than a dispatch can hold`, {
+      hint: `accepted: --max-num-batched-tokens and --max-num-seqs up to ${MOST_ROWS}`,
+    });
+  }
+  return { maxNumSeqs, maxNumBatchedTokens };
 }
 
 /** Bytes of each activation buffer. */

@@ -16,11 +16,12 @@ import { type Geometry, geometryOf, isGeometry } from '../models/geometry.ts';
 import type { Step } from '../scheduler/scheduler.ts';
 import { Sequence } from '../scheduler/sequence.ts';
 import { type StepShape, StepWriter } from '../scheduler/step-data.ts';
-import { type Buffers, makeBuffers } from './buffers.ts';
+import { allocateBuffers, type Buffers } from './buffers.ts';
 import { loraLayout } from './dimensions.ts';
-import { type MemoryPlan, planMemory } from './memory-plan.ts';
+import { type DeviceLimits, type MemoryPlan, planMemory } from './memory-plan.ts';
+import { angleTable } from './rope.ts';
 import { TILE_ROWS, Transformer } from './transformer.ts';
-import { makeWeights } from './weights.ts';
+import { allocateWeights, fillWeights } from './weights.ts';
 
 export interface Submitted {
   shape: StepShape;
@@ -73,63 +74,45 @@ export class Model {
     this.writer = new StepWriter(made.memory.stepWords, made.geometry.eosIds);
   }
 
-  /** @throws EngineError usage (unknown model), too_big (with the arithmetic) or bug (a kernel does not compile) */
-  static async create(open: OpenDevice, config: EngineConfig): Promise<Model> {
+  /**
+   * @param report told the memory plan before it is carried out, and again when the device had less
+   * @throws EngineError usage (unknown model), too_big (with the arithmetic) or bug (a kernel does not compile)
+   */
+  static async create(
+    open: OpenDevice,
+    config: EngineConfig,
+    report: (plan: string[]) => void = () => {},
+  ): Promise<Model> {
     const geometry = geometryOf(config.model);
     if (!isGeometry(geometry)) {
       throw new EngineError('usage', geometry.message, { hint: `accepted: ${geometry.accepted.join(', ')}` });
     }
     const { device } = open;
-    const limits = {
-      software: open.software,
-      maxBufferSize: device.limits.maxBufferSize,
-      maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
-    };
-    const first = planMemory(geometry, config, limits); // refuses before anything is allocated
     const slots = new AdapterSlots(config.maxGpuLoras, config.maxLoraRank);
     const lora = loraLayout(geometry, slots.pages, config.maxLoraRank);
+    const planned = planMemory(geometry, config, limitsOf(open)); // refuses before anything is allocated
+    report(planned.lines);
     const compiler = new KernelCompiler(device);
     const random = await RandomWeights.create(compiler);
 
     const fixed = await withinMemory(device, () => ({
-      weights: makeWeights(device, random, geometry, config.seed),
+      weights: allocateWeights(device, geometry),
       pools: new LoraPools(device, random, geometry, lora),
     }));
-    if ('failed' in fixed) {
-      throw new EngineError(
-        'too_big',
-        `the device has no memory for ${geometry.name}'s weights and adapter pools: ${fixed.failed}\n  ${first.lines.join('\n  ')}`,
-      );
-    }
-    for (let share = 1; ; share /= 2) {
-      const memory = share === 1 ? first : planMemory(geometry, config, limits, share);
-      const tried = await withinMemory(device, () => makeBuffers(device, geometry, memory, lora.groups.qkv.ranks));
-      if ('failed' in tried) {
-        if (share < 1 / 64) {
-          throw new EngineError(
-            'too_big',
-            `the device has no memory left for the KV cache: ${tried.failed}\n  ${memory.lines.join('\n  ')}`,
-          );
-        }
-        continue;
-      }
-      const parts = { ...fixed.made, buffers: tried.made, lora };
-      const transformer = await Transformer.create(compiler, geometry, parts, {
-        software: open.software,
-        batchInvariant: config.batchInvariant,
-      });
-      const model = new Model({
-        geometry,
-        memory,
-        slots,
-        pools: fixed.made.pools,
-        device,
-        buffers: tried.made,
-        transformer,
-      });
-      await model.warmUp();
-      return model;
-    }
+    if ('failed' in fixed) throw outOfMemory(`${geometry.name}'s weights and adapter pools`, fixed.failed, planned);
+    const { weights, pools } = fixed.made;
+    const { memory, buffers } = await allocateRest(open, geometry, config, planned, lora.groups.qkv.ranks);
+    if (memory !== planned) report(memory.lines);
+
+    fillWeights(device, random, weights, geometry, config.seed);
+    device.queue.writeBuffer(buffers.angles, 0, angleTable(geometry, memory.maxModelLen));
+    const parts = { weights, pools, buffers, lora };
+    const { software } = open;
+    const { batchInvariant } = config;
+    const transformer = await Transformer.create(compiler, geometry, parts, { software, batchInvariant });
+    const model = new Model({ geometry, memory, slots, pools, device, buffers, transformer });
+    await model.warmUp();
+    return model;
   }
 
   /**
@@ -190,6 +173,35 @@ export class Model {
     const got = new Float32Array(copy.getMappedRange().slice(0));
     copy.destroy();
     return got;
+  }
+}
+
+const limitsOf = ({ device, software }: OpenDevice): DeviceLimits => ({
+  software,
+  maxBufferSize: device.limits.maxBufferSize,
+  maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
+});
+
+const outOfMemory = (what: string, why: string, plan: MemoryPlan): EngineError =>
+  new EngineError('too_big', `the device has no memory for ${what}: ${why}\n  ${plan.lines.join('\n  ')}`);
+
+/** Scratch and KV cache, the cache halved until the device has room for it, down to the plan's floor. */
+async function allocateRest(
+  open: OpenDevice,
+  geometry: Geometry,
+  config: EngineConfig,
+  planned: MemoryPlan,
+  ranks: number,
+): Promise<{ memory: MemoryPlan; buffers: Buffers }> {
+  let memory = planned;
+  for (let share = 0.5; ; share /= 2) {
+    const tried = await withinMemory(open.device, () => allocateBuffers(open.device, geometry, memory, ranks));
+    if ('made' in tried) return { memory, buffers: tried.made };
+    const smaller = planMemory(geometry, config, limitsOf(open), share);
+    if (smaller.kvBlocks === memory.kvBlocks) throw outOfMemory('the KV cache', tried.failed, memory);
+    memory = smaller;
+    // What was just destroyed is free only when the device has come to it.
+    await open.device.queue.onSubmittedWorkDone();
   }
 }
 

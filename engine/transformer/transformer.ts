@@ -96,7 +96,9 @@ export class Transformer {
       const { shape } = projection;
       const withLora = step.tiles > 0;
       if (withLora && shape.lora) run(projection.shrink, shrinkGrid(shape.lora, step));
-      run(pick(withLora ? projection.lora : projection.base, tile), matmulGrid(shape, tile, step.rows));
+      // Two pipelines may round differently, so a row must not change from one to the other by what is beside it.
+      const calls = withLora || options.batchInvariant ? projection.lora : projection.base;
+      run(pick(calls, tile), matmulGrid(shape, tile, step.rows));
     };
 
     run(embeds[parity], embedGrid(g.hidden, step.rows));

@@ -1,9 +1,12 @@
-/** The base model's weights on the device: seeded random ones in the layout matmul.wgsl reads (files come later). */
+/**
+ * The base model's weights on the device: seeded random ones in the layout matmul.wgsl reads (files come later). Allocating
+ * and filling are two moves, so that a device without the memory is noticed before anything is dispatched into it.
+ */
 import { padColumns } from '../kernels/matmul.ts';
 import type { RandomJob, RandomWeights } from '../kernels/random-weights.ts';
 import { amplitudeOf, OUTSIDE_LAYERS, TENSOR, tensorKey } from '../lora/random-f16.ts';
 import type { Geometry } from '../models/geometry.ts';
-import { GROUPS, type Group, groupShapes } from './dimensions.ts';
+import { GROUPS, type Group, groupShapes, type Slice } from './dimensions.ts';
 
 export interface Weights {
   /** [layer][group]: f16 tiles [n / 32][k / 2][32] */
@@ -16,41 +19,55 @@ export interface Weights {
   norm: GPUBuffer;
 }
 
-export function makeWeights(device: GPUDevice, random: RandomWeights, g: Geometry, seed: number): Weights {
+/** To be called within an out-of-memory scope. */
+export function allocateWeights(device: GPUDevice, g: Geometry): Weights {
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-  const jobs: (RandomJob & { into: GPUBuffer })[] = [];
   const shapes = groupShapes(g);
   const matrix = (label: string, n: number, k: number) => device.createBuffer({ label, size: n * k * 2, usage });
-  const fill = (into: GPUBuffer, layer: number, tensor: number, at: number, columns: number, k: number, gain: number) =>
-    jobs.push({
-      into,
-      entry: 'base',
-      key: tensorKey(seed, layer, tensor),
-      amplitude: amplitudeOf(k, gain),
-      words: (columns * k) / 2,
-      first: (at * k) / 2,
-      halfIn: k / 2,
-    });
+  const layers = Array.from(
+    { length: g.layers },
+    (_, layer) =>
+      Object.fromEntries(
+        GROUPS.map((group) => [group, matrix(`layer ${layer} ${group}`, shapes[group].n, shapes[group].k)]),
+      ) as Record<Group, GPUBuffer>,
+  );
+  const embedding = matrix('embedding', padColumns(g.vocab), g.hidden);
+  const head = g.tied ? embedding : matrix('head', padColumns(g.vocab), g.hidden);
+  return { layers, embedding, head, norm: device.createBuffer({ label: 'norm weights', size: 4 * g.hidden, usage }) };
+}
 
-  const layers = Array.from({ length: g.layers }, (_, layer) => {
-    const buffers = {} as Record<Group, GPUBuffer>;
-    for (const group of GROUPS) {
-      const { k, n, slices } = shapes[group];
-      buffers[group] = matrix(`layer ${layer} ${group}`, n, k);
-      for (const { tensor, at, columns, gain } of slices) fill(buffers[group], layer, tensor, at, columns, k, gain);
-    }
-    return buffers;
+/** Fills them from the seed, queued before any step submitted later. */
+export function fillWeights(
+  device: GPUDevice,
+  random: RandomWeights,
+  weights: Weights,
+  g: Geometry,
+  seed: number,
+): void {
+  const shapes = groupShapes(g);
+  const job = (
+    into: GPUBuffer,
+    layer: number,
+    k: number,
+    { tensor, at, columns, gain }: Slice,
+  ): RandomJob & { into: GPUBuffer } => ({
+    into,
+    entry: 'base',
+    key: tensorKey(seed, layer, tensor),
+    amplitude: amplitudeOf(k, gain),
+    words: (columns * k) / 2,
+    first: (at * k) / 2,
+    halfIn: k / 2,
   });
-  const vocab = padColumns(g.vocab);
-  const embedding = matrix('embedding', vocab, g.hidden);
-  fill(embedding, OUTSIDE_LAYERS, TENSOR.embed, 0, g.vocab, g.hidden, 1);
-  let head = embedding;
-  if (!g.tied) {
-    head = matrix('head', vocab, g.hidden);
-    fill(head, OUTSIDE_LAYERS, TENSOR.head, 0, g.vocab, g.hidden, 1);
-  }
-  random.make(jobs);
-  const norm = device.createBuffer({ label: 'norm weights', size: 4 * g.hidden, usage });
-  device.queue.writeBuffer(norm, 0, new Float32Array(g.hidden).fill(1));
-  return { layers, embedding, head, norm };
+  const table = (tensor: number): Slice => ({ tensor, at: 0, columns: g.vocab, gain: 1 });
+  random.make([
+    ...weights.layers.flatMap((buffers, layer) =>
+      GROUPS.flatMap((group) =>
+        shapes[group].slices.map((slice) => job(buffers[group], layer, shapes[group].k, slice)),
+      ),
+    ),
+    job(weights.embedding, OUTSIDE_LAYERS, g.hidden, table(TENSOR.embed)),
+    ...(g.tied ? [] : [job(weights.head, OUTSIDE_LAYERS, g.hidden, table(TENSOR.head))]),
+  ]);
+  device.queue.writeBuffer(weights.norm, 0, new Float32Array(g.hidden).fill(1));
 }

@@ -21,13 +21,19 @@ import type { ChosenDevice } from '../device/choose.ts';
 import { EngineError } from '../errors.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 
-export function startCore(config: EngineConfig, device: ChosenDevice): Promise<EngineCore> {
+/** @param report told the memory plan, line by line, before anything is allocated */
+export function startCore(
+  config: EngineConfig,
+  device: ChosenDevice,
+  report: (line: string) => void = () => {},
+): Promise<EngineCore> {
   // From sources (tests) the built worker is used: Node 20 runs no TypeScript.
   const here = import.meta.url.replace(/\/engine\/worker\/client\.ts$/, '/dist/engine/worker/client.js');
   const start: WorkerStart = { config, device };
   const worker = new Worker(new URL('./worker.js', here), { workerData: start, stderr: false, stdout: false });
   return new Promise((resolve, reject) => {
     const onMessage = (message: FromWorker) => {
+      if (message.kind === 'plan') message.lines.forEach(report);
       if (message.kind === 'ready') {
         detach();
         resolve(new WorkerCore(worker, message.info));
@@ -179,6 +185,9 @@ class WorkerCore implements EngineCore {
         this.calls.delete(message.call);
         return;
       }
+      case 'adapters':
+        this.resident = message.adapters;
+        return;
       case 'died':
         die(message.why);
         return;

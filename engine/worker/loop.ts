@@ -1,6 +1,7 @@
 /**
  * The step loop: schedule -> submit -> deliver, with one step in flight. While the device runs step n, step n + 1 is planned
- * and submitted; then n's ids are read and delivered.
+ * and submitted; then n's ids are read and delivered. Where submitting blocks until the work is done, n is delivered first:
+ * nothing could overlap, and its ids would only wait for a step they have nothing to do with.
  */
 import { now } from '../clock.ts';
 import type { EngineStats } from '../core.ts';
@@ -8,10 +9,13 @@ import type { Delivery, Scheduler, Step } from '../scheduler/scheduler.ts';
 import type { Model, Submitted } from '../transformer/model.ts';
 
 export class StepLoop {
-  private readonly model: Model;
+  private readonly model: Pick<Model, 'submit'>;
   private readonly scheduler: Scheduler;
   private readonly deliver: (deliveries: Delivery[]) => void;
+  private readonly submitBlocks: boolean;
   private running = false;
+  /** When the last step's ids were read back. */
+  private completed = 0;
   private readonly counted = {
     steps: 0,
     promptTokens: 0,
@@ -22,10 +26,15 @@ export class StepLoop {
     stepMsLast: 0,
   };
 
-  constructor(model: Model, scheduler: Scheduler, deliver: (deliveries: Delivery[]) => void) {
+  constructor(
+    model: Pick<Model, 'submit'>,
+    scheduler: Scheduler,
+    options: { submitBlocks: boolean; deliver: (deliveries: Delivery[]) => void },
+  ) {
     this.model = model;
     this.scheduler = scheduler;
-    this.deliver = deliver;
+    this.deliver = options.deliver;
+    this.submitBlocks = options.submitBlocks;
   }
 
   get counters(): Omit<EngineStats, 'running' | 'waiting' | 'kvBlocksTotal' | 'kvBlocksFree'> {
@@ -50,8 +59,12 @@ export class StepLoop {
   private async run(): Promise<void> {
     let inFlight: { step: Step; submitted: Submitted; at: number } | null = null;
     for (;;) {
+      if (inFlight && this.submitBlocks) {
+        await this.finish(inFlight);
+        inFlight = null;
+      }
       const step = this.scheduler.schedule();
-      const next = step && { step, submitted: this.model.submit(step), at: now() };
+      const next = step && { step, at: now(), submitted: this.model.submit(step) };
       if (inFlight) await this.finish(inFlight);
       if (!next && !inFlight) return;
       inFlight = next;
@@ -60,12 +73,16 @@ export class StepLoop {
 
   private async finish({ step, submitted, at }: { step: Step; submitted: Submitted; at: number }): Promise<void> {
     const ids = await submitted.ids();
+    // The device takes up a step when it was submitted and the one before it was done.
+    const began = Math.max(at, this.completed);
+    this.completed = now();
+    for (const { sequence } of step.parts) sequence.prefillStart ||= began;
     const { counted } = this;
     counted.steps++;
     counted.dispatches += submitted.dispatches;
     counted.rows += submitted.shape.rows;
     counted.loraRows += submitted.shape.loraRows;
-    counted.stepMsLast = (now() - at) / 1e6;
+    counted.stepMsLast = (this.completed - began) / 1e6;
     for (const { sequence, first, count } of step.parts) {
       counted.promptTokens += Math.max(0, Math.min(first + count, sequence.request.prompt.length) - first);
     }

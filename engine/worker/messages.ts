@@ -25,6 +25,8 @@ export interface TokenNews {
 }
 
 export type FromWorker =
+  /** What is about to be allocated, for people; again if the device had less. */
+  | { kind: 'plan'; lines: string[] }
   | { kind: 'ready'; info: EngineInfo }
   | { kind: 'failed'; code: 'usage' | 'too_big' | 'no_device' | 'bug'; message: string; hint?: string | undefined }
   /** After every step: what it delivered, and how things stand. */
@@ -32,5 +34,7 @@ export type FromWorker =
   | { kind: 'refused'; id: number; code: 'adapter_gone' | 'device_lost' | 'closing'; message: string }
   | { kind: 'loaded'; call: number; error: LoadError | null; adapters: AdapterInfo[] }
   | { kind: 'unloaded'; call: number; found: boolean; adapters: AdapterInfo[] }
+  /** An adapter is being unloaded and takes no more requests. */
+  | { kind: 'adapters'; adapters: AdapterInfo[] }
   | { kind: 'died'; why: string }
   | { kind: 'closed' };

@@ -4,6 +4,7 @@
  * Started by client.ts. Says `ready` or `failed` first. When the device is lost, or anything of ours breaks, it says `died`
  * and why; the main thread then ends the process.
  */
+import { setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { now } from '../clock.ts';
 import type { AdapterInfo, EngineStats } from '../core.ts';
@@ -20,6 +21,9 @@ import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 
 if (!parentPort) throw new Error('worker.ts runs as a worker thread');
 const port = parentPort;
+/** Time a lost device is given to say so after a step has failed. */
+const LOST_GRACE_MS = 500;
+
 const say = (message: FromWorker): void => port.postMessage(message);
 
 async function start({ config, device: chosen }: WorkerStart): Promise<void> {
@@ -27,7 +31,7 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
   const died = (why: string) => say({ kind: 'died', why });
   open.device.addEventListener('uncapturederror', (event) => died(`the device refused a call: ${event.error.message}`));
   open.lost.then(died, (error: unknown) => died(String(error)));
-  const model = await Model.create(open, config);
+  const model = await Model.create(open, config, (lines) => say({ kind: 'plan', lines }));
   const { memory, geometry, slots } = model;
   const blocks = new BlockManager(memory.kvBlocks, KV_BLOCK);
   const scheduler = new Scheduler({
@@ -58,7 +62,7 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
     });
     say({ kind: 'step', news, stats: stats() });
   };
-  const loop = new StepLoop(model, scheduler, deliver);
+  const loop = new StepLoop(model, scheduler, { submitBlocks: open.submitBlocks, deliver });
   let closing = false;
   // A step must not be in flight when the process leaves: the driver would abort in the middle of it.
   const closeWhenIdle = (): void => {
@@ -68,9 +72,11 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
     loop
       .wake()
       .then(closeWhenIdle)
-      .catch((error: unknown) =>
-        died(`a step failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
-      );
+      .catch(async (error: unknown) => {
+        // A lost device fails the step too, a moment before or after it says so itself; its own words are the better ones.
+        const lost = await Promise.race([open.lost, setTimeout(LOST_GRACE_MS, null)]);
+        died(lost ?? `a step failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      });
   };
   const adapters = (): AdapterInfo[] =>
     slots.list().map(({ name, path, rank, users }) => ({ name, path, rank, users, bytes: model.pools.bytesOf(rank) }));
@@ -125,7 +131,9 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
       }
       case 'unload': {
         const { call, name } = message;
-        slots.remove(name).then(
+        const removed = slots.remove(name); // from here on it takes no new users
+        say({ kind: 'adapters', adapters: adapters() });
+        removed.then(
           (found) => say({ kind: 'unloaded', call, found, adapters: adapters() }),
           (error: unknown) => died(String(error)),
         );

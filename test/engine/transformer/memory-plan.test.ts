@@ -117,6 +117,38 @@ describe('too big', () => {
   });
 });
 
+describe('rows and sequences', () => {
+  const g = known('llama-3-8b');
+
+  it('refuses fewer rows a step than sequences, since each running one needs a row', () => {
+    const error = refusal(g, { maxNumBatchedTokens: 64, maxNumSeqs: 65 }, gpu);
+    expect([error.code, error.exitCode]).toEqual(['usage', 2]);
+    expect(error.message).toContain('--max-num-batched-tokens 64 is below --max-num-seqs 65');
+  });
+
+  it('takes the rows asked for, with fewer sequences than usual where nobody said how many', () => {
+    const plan = planMemory(g, { ...config, maxNumBatchedTokens: 64 }, gpu);
+    expect([plan.maxNumBatchedTokens, plan.maxNumSeqs]).toEqual([64, 64]);
+  });
+
+  it('refuses more rows than a dispatch can hold', () => {
+    const small = known('llama-3-8b@1/8');
+    const rows = { maxModelLen: 8192, maxNumSeqs: 16 };
+    expect(planMemory(small, { ...config, ...rows, maxNumBatchedTokens: 65_535 }, gpu).maxNumBatchedTokens).toBe(
+      65_535,
+    );
+    expect(refusal(small, { ...rows, maxNumBatchedTokens: 65_536 }, gpu).code).toBe('usage');
+  });
+
+  it('asks a GPU for a cache that holds all the sequences asked for, and halves that when told to', () => {
+    const asked = { ...config, maxNumSeqs: 250, maxModelLen: 400 };
+    expect(planMemory(g, asked, gpu).kvBlocks).toBe(250 * 25);
+    const half = planMemory(g, asked, gpu, 0.5);
+    expect(half.kvBlocks).toBe(125 * 25);
+    expect(half.lines.join()).toContain('125 of 250 sequences at full length');
+  });
+});
+
 it('keeps its promises for any preset, limits and memory', () => {
   const models = fc.constantFrom(...Object.values(PRESETS));
   const asked = fc.record({
@@ -134,8 +166,12 @@ it('keeps its promises for any preset, limits and memory', () => {
       try {
         plan = planMemory(g, { ...config, ...given }, limits);
       } catch (error) {
-        if (error instanceof EngineError && error.code === 'too_big') return;
-        throw error;
+        if (!(error instanceof EngineError)) throw error;
+        if (error.code === 'too_big') return;
+        // The only other refusal: fewer rows a step than sequences, both asked for.
+        expect(error.code).toBe('usage');
+        expect(given.maxNumBatchedTokens).toBeLessThan(given.maxNumSeqs ?? 0);
+        return;
       }
       const total = plan.weightBytes + plan.loraBytes + plan.kvBytes + plan.scratchBytes;
       if (given.gpuMemory !== null) expect(total).toBeLessThanOrEqual(given.gpuMemory);
