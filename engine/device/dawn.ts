@@ -74,7 +74,7 @@ export async function openDevice(candidate: Candidate, options: { validate: bool
   return {
     device,
     candidate,
-    name: info.device || info.description || candidate,
+    name: (info.device || info.description || candidate).replace(/-+$/, ''),
     vendor: info.vendor,
     driver: info.description,
     software: candidate !== 'gpu',

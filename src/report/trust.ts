@@ -49,10 +49,20 @@ function failedRequests(result: Result): string[] {
   });
 }
 
-const runWarnings = (result: Result): string[] =>
-  result.cells.flatMap((cell) =>
-    [...new Set(cell.runs.flatMap((run) => run.validity.warnings))].map((warning) => `${placeOf(cell)}: ${warning}`),
-  );
+/** One line a warning, with all the cells it is true of. */
+function runWarnings(result: Result): string[] {
+  const cellsOf = new Map<string, CellResult[]>();
+  for (const cell of result.cells) {
+    for (const warning of new Set(cell.runs.flatMap((run) => run.validity.warnings))) {
+      cellsOf.set(warning, [...(cellsOf.get(warning) ?? []), cell]);
+    }
+  }
+  return [...cellsOf].map(([warning, cells]) => {
+    const [only] = cells;
+    const place = only && cells.length === 1 ? placeOf(only) : cells.map(({ id }) => id).join(', ');
+    return `${place}: ${warning}`;
+  });
+}
 
 /** With fewer samples the 99th percentile, by nearest rank, is the slowest of all. */
 const ENOUGH_FOR_P99 = 100;
@@ -95,7 +105,7 @@ export function trustOf(result: Result): Trust {
   if (warnings.length > 0) {
     return {
       level: 'care',
-      headline: `Read with care: all ${plural(all, 'request')} succeeded, with ${plural(warnings.length, 'warning')}.`,
+      headline: `Read with care: all ${plural(all, 'request')} succeeded, with ${plural(reasons.length, 'warning')}.`,
       reasons,
     };
   }
