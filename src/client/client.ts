@@ -3,14 +3,14 @@
  *
  * In: RequestSpecs and how this run sends them. Out: RequestRecords with integer-nanosecond stamps taken when bytes
  * arrived. `send` never rejects: every outcome is a record with a name. Tokens per chunk are worked out after a stream
- * has ended, off the path that stamps.
+ * has ended, one answer at a time and in small pieces, so that no other stream's stamps wait for it.
  *
  *   spec -> request-body -> exchange (transport, sse, stream-reader) -> chunk-tokens -> verdict -> record
  */
 import { BenchError } from '../errors.ts';
 import type { RequestError, RequestRecord } from '../result/schema.ts';
 import type { RequestSpec } from '../workload/request.ts';
-import { chunkTokens } from './chunk-tokens.ts';
+import { type ChunkTokens, runningTokens, type TokenBytes, uncountedTokens } from './chunk-tokens.ts';
 import { chat } from './dialects/chat.ts';
 import { completions } from './dialects/completions.ts';
 import { exchange, type Outcome } from './exchange.ts';
@@ -29,8 +29,8 @@ export interface ClientOptions {
   headers: Record<string, string>;
   /** Connections that `connect()` opens when it is given no number; more are opened whenever all are busy. */
   connections: number;
-  /** Tokens in a text, for servers that don't count per chunk. */
-  countTokens: ((text: string) => number) | null;
+  /** Cuts a text into tokens, for servers that don't count per chunk; null when no tokenizer is at hand. */
+  tokenBytes: TokenBytes | null;
 }
 
 export interface SendContext {
@@ -45,9 +45,17 @@ export interface SendContext {
 }
 
 export interface Client {
-  /** Never rejects. An aborted signal makes the outcome `cancelled`. */
-  send(spec: RequestSpec, context: SendContext, signal?: AbortSignal): Promise<RequestRecord>;
-  /** Opens connections ahead until `count` are open. @throws BenchError TARGET_UNREACHABLE */
+  /**
+   * Never rejects. An aborted signal makes the outcome `cancelled`. `ended` is called when the request is over, with the
+   * name of what went wrong on the way; its record may take a little longer, while tokens are counted.
+   */
+  send(
+    spec: RequestSpec,
+    context: SendContext,
+    signal?: AbortSignal,
+    ended?: (error: RequestError | null) => void,
+  ): Promise<RequestRecord>;
+  /** Opens connections ahead until `count` are open. @throws BenchError TARGET_UNREACHABLE, UNSUPPORTED (a limit here) */
   connect(count?: number): Promise<void>;
   /** Requests still under way end as failed or cancelled. */
   close(): Promise<void>;
@@ -62,9 +70,19 @@ export function createClient(options: ClientOptions): Client {
   const redact = redactor(options.apiKey, options.headers);
   const transport = createTransport(new URL(url.origin));
   let can: Capabilities = { continuousUsage: true, streamOptions: true };
+  /** One answer's tokens after the other's: together they would fill a turn of the event loop. */
+  let counting: Promise<unknown> = Promise.resolve();
+  const tokensOf = ({ stream }: Outcome): Promise<ChunkTokens> | ChunkTokens => {
+    const running = runningTokens(stream.chunks);
+    if (running !== null) return running;
+    const finalTokens = stream.usage?.completion_tokens ?? null;
+    const counted = counting.then(() => uncountedTokens(stream.chunks, finalTokens, options.tokenBytes));
+    counting = counted.catch(() => {}); // `counted` tells; the next answer's turn comes all the same
+    return counted;
+  };
 
   return {
-    async send(spec, context, signal) {
+    async send(spec, context, signal, ended) {
       const timeouts = timeoutsOf(context.timeoutMs);
       for (let again = false; ; again = true) {
         const asked = can;
@@ -72,7 +90,10 @@ export function createClient(options: ClientOptions): Client {
         const request = { path, method: 'POST' as const, headers, body };
         const outcome = await exchange(transport, request, dialect, timeouts, signal);
         const next = outcome.status === 400 && outcome.detail !== null ? withoutRefused(asked, outcome.detail) : null;
-        if (next === null) return recordOf(spec, context, outcome, options, redact, again);
+        if (next === null) {
+          ended?.(outcome.error);
+          return recordOf(spec, context, outcome, await tokensOf(outcome), options, redact, again);
+        }
         // Another request may have learnt more meanwhile: never ask again for what was refused.
         can = {
           continuousUsage: can.continuousUsage && next.continuousUsage,
@@ -111,12 +132,12 @@ function recordOf(
   spec: RequestSpec,
   context: SendContext,
   outcome: Outcome,
+  { tokens, source }: ChunkTokens,
   options: ClientOptions,
   redact: (text: string) => string,
   again: boolean,
 ): RequestRecord {
   const { sent, stream } = outcome;
-  const { tokens, source } = chunkTokens(stream.chunks, stream.usage?.completion_tokens ?? null, options.countTokens);
   const fault = outcome.cancelled ? null : outcome.error !== null ? outcome : faultOf(spec, outcome);
   return {
     run: context.run,

@@ -17,6 +17,7 @@ export const errorOfStatus = (status: number): RequestError =>
 export function errorOfFailure(failure: Error, phase: Phase): RequestError {
   const code = codeOf(failure);
   if (phase === 'connecting') {
+    if (ownLimitOf(failure) !== null) return 'client_limit';
     if (code === 'ECONNREFUSED') return 'connect_refused';
     return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' ? 'connect_timeout' : 'connect_failed';
   }
@@ -24,13 +25,45 @@ export function errorOfFailure(failure: Error, phase: Phase): RequestError {
   return 'reset_mid_stream';
 }
 
+const OWN_LIMITS: Readonly<Record<string, OwnLimit>> = {
+  EMFILE: { is: "this machine's limit of open files is too low", remedy: 'raise it: ulimit -n' },
+  ENFILE: {
+    is: "this machine's limit of open files is too low",
+    remedy: 'raise it for the system: sysctl fs.file-max',
+  },
+  EADDRNOTAVAIL: {
+    is: 'this machine has too few free ports, or no address that reaches the server',
+    remedy: 'widen net.ipv4.ip_local_port_range, or measure with less load',
+  },
+};
+
+export interface OwnLimit {
+  /** Goes on with "for so many connections". */
+  is: string;
+  remedy: string;
+}
+
+/**
+ * What this machine lacks, where that kept a connection from being opened: nothing a server could be blamed for. null for
+ * every other failure, also where only one of several addresses failed so (a host without IPv6 that tries ::1 first).
+ */
+export function ownLimitOf(failure: unknown): OwnLimit | null {
+  if (failure instanceof AggregateError) {
+    const limits = failure.errors.map(ownLimitOf);
+    return limits.every((limit) => limit !== null) ? (limits[0] ?? null) : null;
+  }
+  return failure instanceof Error ? (OWN_LIMITS[codeOf(failure)] ?? null) : null;
+}
+
 /** A socket's error in words; Node puts those of several addresses into one AggregateError without a message. */
 export function wordsOfFailure(failure: Error): string {
   const inner =
     failure instanceof AggregateError ? failure.errors.find((e): e is Error => e instanceof Error) : undefined;
-  const words = failure.message || inner?.message || failure.name;
+  const plain = failure.message || inner?.message || failure.name;
   const code = codeOf(failure);
-  return code === '' || words.includes(code) ? words : `${words} (${code})`;
+  const words = code === '' || plain.includes(code) ? plain : `${plain} (${code})`;
+  const own = ownLimitOf(failure);
+  return own === null ? words : `${own.is} for another connection (${words}); ${own.remedy}`;
 }
 
 export const TIMEOUT_OF_PHASE: Record<Phase, RequestError> = {

@@ -2,7 +2,8 @@
  * The JSON of one request. In: what the workload asks for, sampling, and what the server is known to refuse. Out: a body.
  *
  * `min_tokens` and `ignore_eos` are vLLM's (NIM, SGLang and the engine take them too): together with `max_tokens` they
- * fix the output's length. `extra_body` may set anything but the fields that shape the load.
+ * fix the output's length. `extra_body` may set anything but the fields that shape the load (src/scenario/rules.ts refuses
+ * those; here they win).
  */
 import type { RequestSpec } from '../workload/request.ts';
 import type { Dialect } from './dialects/dialect.ts';

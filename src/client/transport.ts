@@ -12,7 +12,7 @@ import type { Socket } from 'node:net';
 import { buildConnector, Client, type Dispatcher } from 'undici';
 import { BenchError } from '../errors.ts';
 import { now } from './clock.ts';
-import { wordsOfFailure } from './failures.ts';
+import { ownLimitOf, wordsOfFailure } from './failures.ts';
 import { CONNECT_LIMIT_MS } from './timeouts.ts';
 
 /** undici drops idle connections after 4 s, which falls between two runs; servers that want less say so in a header. */
@@ -36,7 +36,7 @@ export interface ExchangeHandler {
 }
 
 export interface Transport {
-  /** Opens connections until `count` are open. @throws BenchError TARGET_UNREACHABLE */
+  /** Opens connections until `count` are open. @throws BenchError TARGET_UNREACHABLE, UNSUPPORTED (a limit here) */
   connect(count: number): Promise<void>;
   /** Starts an exchange; the returned function gives it up, closing its connection. */
   dispatch(request: OutgoingRequest, handler: ExchangeHandler): () => void;
@@ -153,6 +153,13 @@ export function createTransport(origin: URL): Transport {
         .map(({ reason }) => reason as Error);
       const [first] = failures;
       if (first === undefined) return;
+      const limited = failures.find((failure) => ownLimitOf(failure) !== null);
+      const own = ownLimitOf(limited);
+      if (own !== null) {
+        throw new BenchError('UNSUPPORTED', `${own.is} for ${count} connections to ${origin.origin}; ${own.remedy}.`, {
+          cause: limited,
+        });
+      }
       throw new BenchError(
         'TARGET_UNREACHABLE',
         `${failures.length} of ${missing} connections to ${origin.origin} could not be opened: ${wordsOfFailure(first)}.`,

@@ -9,9 +9,18 @@ import type { Plan } from '../plan/plan.ts';
 import { planOf } from '../plan/plan-of.ts';
 import { hasWithoutGpu, readScenario, resolveScenario, type ScenarioSource, targetOf } from '../scenario/load.ts';
 import type { EndpointTarget, Scenario } from '../scenario/scenario.ts';
+import type { Setting } from '../scenario/set.ts';
+import { knowsTokenizer } from '../scenario/tokenizers.ts';
 import { humanDuration } from '../scenario/units.ts';
 import { endpointSource } from '../target/endpoint.ts';
-import { adaptersOf, chooseModel, type EndpointOptions, probeEndpoint } from '../target/endpoint-probe.ts';
+import {
+  adaptersOf,
+  checkUrl,
+  chooseModel,
+  type EndpointOptions,
+  probeEndpoint,
+  requireAdapters,
+} from '../target/endpoint-probe.ts';
 import { type DeviceProbe, engineSource, probeDevice } from '../target/engine.ts';
 import type { TargetSource } from '../target/target.ts';
 import type { ScenarioArguments } from './arguments.ts';
@@ -49,7 +58,10 @@ async function prepareEngine(
   report: (line: string) => void,
 ): Promise<Prepared> {
   refuseEndpointFlags(args);
-  const set = [...args.set, ...(args.device === null ? [] : [`engine.device=${args.device}`])];
+  const set = [
+    ...args.set,
+    ...(args.device === null ? [] : [{ flag: '--device', path: ['engine', 'device'], value: args.device }]),
+  ];
   const resolve = (withoutGpu: boolean) => resolveScenario(source, { withoutGpu, endpoint: false, set });
   const asWritten = resolve(false); // before the device is looked for: a mistake in the file should not wait for it
   report('looking for a device');
@@ -105,24 +117,42 @@ async function prepareEndpoint(
   const options = endpointOptions(target, env);
   report(`probing ${options.url}`);
   const served = await probeEndpoint(options, signal);
-  for (const model of scenario.models) chooseModel(served, model);
-  const model = chooseModel(served, args.model ?? scenario.models[0] ?? null);
-  const adapters = args.adapters ?? adaptersOf(served, model);
-  const plan = planOf(scenario, { kind: 'endpoint', model, adapters, allowFewer: args.allowFewer });
-  return { scenario, plan, source: endpointSource(options), device: null, warnings: tokenizerWarning(target, model) };
+  const names = askedModels(scenario, args).map((asked) => chooseModel(served, asked));
+  for (const model of names) requireAdapters(served, model, args.adapters ?? []);
+  const models = names.map((name) => ({ name, adapters: adaptersOf(served, name) }));
+  const plan = planOf(scenario, { kind: 'endpoint', models, allowFewer: args.allowFewer });
+  for (const { at, adapters } of plan.cells) {
+    requireAdapters(
+      served,
+      at.model,
+      adapters.map(({ name }) => name),
+    );
+  }
+  const warnings = names.flatMap((model) => tokenizerWarning(target, model));
+  return { scenario, plan, source: endpointSource(options), device: null, warnings };
+}
+
+/** --model, else the scenario's models; null is the server's only one, whatever it is called. */
+function askedModels({ models }: Scenario, { model }: ScenarioArguments): (string | null)[] {
+  if (model !== null) return [model];
+  return models.length > 0 ? models : [null];
 }
 
 /** The scenario as it applies to an endpoint: what flags say goes the way of `--set`, and so into the stored scenario. */
 export function endpointScenario(source: ScenarioSource, args: ScenarioArguments): Scenario {
-  const set = [
-    ...(args.api === null ? [] : [`target.api=${args.api}`]),
-    ...(args.apiKeyEnv === null ? [] : [`target.api_key_env=${args.apiKeyEnv}`]),
-    ...(args.adapters === null ? [] : [`adapters.names=${JSON.stringify(args.adapters)}`]),
-    ...(args.model === null || args.endpoint !== null ? [] : [`models=${JSON.stringify([args.model])}`]),
-    ...args.set,
+  if (args.endpoint !== null) checkUrl(args.endpoint, '--endpoint');
+  const given: (Exclude<Setting, string> | null)[] = [
+    args.api && { flag: '--api', path: ['target', 'api'], value: args.api },
+    args.apiKeyEnv === null ? null : { flag: '--api-key-env', path: ['target', 'api_key_env'], value: args.apiKeyEnv },
+    args.adapters && { flag: '--adapters', path: ['adapters', 'names'], value: args.adapters },
+    args.model === null || args.endpoint !== null ? null : { flag: '--model', path: ['models'], value: [args.model] },
   ];
+  const set = [...given.filter((setting) => setting !== null), ...args.set];
   const url = args.endpoint === null ? {} : { url: args.endpoint };
-  return resolveScenario(source, { withoutGpu: false, endpoint: args.endpoint !== null, ...url, set });
+  const scenario = resolveScenario(source, { withoutGpu: false, endpoint: args.endpoint !== null, ...url, set });
+  const { target } = scenario;
+  if (target.kind === 'endpoint' && target.url !== null) checkUrl(target.url, 'target.url');
+  return scenario;
 }
 
 export function endpointOptions(
@@ -136,16 +166,20 @@ export function endpointOptions(
 
 /** Facts for a plan of an endpoint that is not asked: what scenario and flags say of it. null when they do not say enough. */
 export function declaredFacts(scenario: Scenario, args: ScenarioArguments): TargetFacts | null {
-  const model = args.model ?? scenario.models[0];
+  const models = askedModels(scenario, args).filter((model) => model !== null);
   const names = scenario.adapters?.names ?? [];
   const named = scenario.adapters === null || args.adapters !== null || !Array.isArray(names) || names.length > 0;
-  if (model === undefined || !named) return null;
-  return { kind: 'endpoint', model, adapters: args.adapters ?? [], allowFewer: args.allowFewer };
+  if (models.length === 0 || !named) return null;
+  return {
+    kind: 'endpoint',
+    models: models.map((name) => ({ name, adapters: [] })), // names say which; they were asked for above
+    allowFewer: args.allowFewer,
+  };
 }
 
 /** Only Llama 3's tokenizer is here; another model may see prompts of another length, and its usage says which. */
 function tokenizerWarning({ tokenizer }: EndpointTarget, model: string): string[] {
-  if (tokenizer !== null || /llama-?3/i.test(model)) return [];
+  if (knowsTokenizer(tokenizer, model)) return [];
   return [
     `prompt lengths are counted with Llama 3's tokenizer, which may not be ${model}'s; usage.prompt_tokens in ` +
       'requests.jsonl is what the server counted',

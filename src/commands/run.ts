@@ -24,6 +24,7 @@ import { resultOf } from '../runner/result-of.ts';
 import { type PlanOutcome, runPlan } from '../runner/run-plan.ts';
 import type { DeviceProbe } from '../target/engine.ts';
 import type { RunArguments } from './arguments.ts';
+import { gravest } from './gravest.ts';
 import type { CommandIo } from './io.ts';
 import { outputFolder, refuseUsed } from './output-folder.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -53,7 +54,7 @@ export async function run(args: RunArguments, io: CommandIo): Promise<ExitCode> 
   const outcome = await measure(prepared, folder, asResult, args, io);
   if (outcome.cells.length === 0) {
     forget(folder);
-    throw outcome.failures[0] ?? new BenchError('NO_DATA', 'nothing was measured');
+    throw gravest(outcome.failures) ?? new BenchError('NO_DATA', 'nothing was measured');
   }
   return report(asResult(outcome), outcome, folder, io);
 }
@@ -123,7 +124,7 @@ async function report(result: Result, outcome: PlanOutcome, folder: string, io: 
     if (hint !== undefined) io.stderr.write(`       ${hint}\n`);
   }
   io.stdout.write(reported ? `report  ${join(folder, 'report.html')}\n` : `data    ${folder}\n`);
-  return failures[0]?.exitCode ?? EXIT.done;
+  return gravest(failures)?.exitCode ?? EXIT.done;
 }
 
 /** Nothing was measured: no empty folder stays that would look like a result. Other people's files in it stay. */

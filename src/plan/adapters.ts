@@ -8,11 +8,12 @@
 import { type Geometry, servedRank } from '../../engine/models/geometry.ts';
 import { BenchError } from '../errors.ts';
 import type { Rank, Scenario } from '../scenario/scenario.ts';
-import type { TargetFacts } from './facts.ts';
+import type { EndpointModel, TargetFacts } from './facts.ts';
 import type { PlannedAdapter } from './plan.ts';
 import { dealtRanks } from './ranks.ts';
 
 export interface Shortage {
+  model: string;
   rank: number | null;
   needed: number;
   names: string[];
@@ -43,25 +44,26 @@ type EndpointFacts = Extract<TargetFacts, { kind: 'endpoint' }>;
 /** The first `count` adapters of an endpoint, by rank where the scenario names them so. */
 export function endpointAdapters(
   scenario: Scenario,
-  facts: EndpointFacts,
+  { name: model, adapters }: EndpointModel,
   rank: Rank | null,
   count: number,
 ): PlannedAdapter[] | Shortage {
   const names = scenario.adapters?.names ?? [];
-  if (!Array.isArray(names)) return namedByRank(names, rank, count);
-  const list = names.length > 0 ? names : facts.adapters;
+  if (!Array.isArray(names)) return namedByRank(names, model, rank, count);
+  const list = names.length > 0 ? names : adapters;
   if (rank?.kind === 'mix' || (scenario.adapters?.ranks.length ?? 0) > 1) {
     throw new BenchError('PLAN_INVALID', 'the scenario has several ranks, and nothing says which adapter has which', {
       hint: 'give adapters.names by rank, such as {8: [a1, a2], 64: [b1, b2]}, or one rank (--set adapters.rank=16)',
     });
   }
   const declared = rank?.rank ?? null;
-  if (list.length < count) return { rank: declared, needed: count, names: list };
+  if (list.length < count) return { model, rank: declared, needed: count, names: list };
   return list.slice(0, count).map((name) => ({ name, rank: declared, servedRank: declared, seed: 0 }));
 }
 
 function namedByRank(
   names: Readonly<Record<number, string[]>>,
+  model: string,
   rank: Rank | null,
   count: number,
 ): PlannedAdapter[] | Shortage {
@@ -74,16 +76,17 @@ function namedByRank(
     taken.set(declared, index + 1);
     const name = names[declared]?.[index];
     if (name === undefined) {
-      return { rank: declared, needed: ranks.filter((r) => r === declared).length, names: names[declared] ?? [] };
+      const needed = ranks.filter((r) => r === declared).length;
+      return { model, rank: declared, needed, names: names[declared] ?? [] };
     }
     found.push({ name, rank: declared, servedRank: declared, seed: 0 });
   }
   return found;
 }
 
-/** One line that says what is lacking. */
-export function shortageText({ rank, needed, names }: Shortage): string {
-  const which = rank === null ? '' : ` of rank ${rank}`;
+/** One line that says what is lacking; of which model, where there are several. */
+export function shortageText({ model, rank, needed, names }: Shortage, { models }: EndpointFacts): string {
+  const which = `${rank === null ? '' : ` of rank ${rank}`}${models.length > 1 ? ` for ${model}` : ''}`;
   const known = names.length === 0 ? 'none is known' : `only ${names.length} known: ${names.join(', ')}`;
   return `${needed} adapters${which} are needed, ${known}`;
 }
@@ -92,11 +95,11 @@ export function shortageText({ rank, needed, names }: Shortage): string {
 export function shortageError(shortages: readonly Shortage[], facts: EndpointFacts): BenchError {
   const worst = shortages.reduce((a, b) => (b.needed > a.needed ? b : a));
   const rank = worst.rank ?? 16;
-  return new BenchError('PLAN_INVALID', `too few adapters at the endpoint: ${shortageText(worst)}`, {
+  return new BenchError('PLAN_INVALID', `too few adapters at the endpoint: ${shortageText(worst, facts)}`, {
     hint: [
       'make them:    bench adapters make --base PRESET_OR_DIR ' +
         `--rank ${rank} --count ${worst.needed} --format peft --out adapters`,
-      `serve them:   vllm serve ${facts.model} --enable-lora --max-loras ${worst.needed} --max-lora-rank ${rank} ` +
+      `serve them:   vllm serve ${worst.model} --enable-lora --max-loras ${worst.needed} --max-lora-rank ${rank} ` +
         '--lora-modules NAME=adapters/NAME ..  (NIM: NIM_PEFT_SOURCE=adapters)',
       'name them:    --adapters a,b,..  or adapters.names in the scenario',
       'or leave those cells out: --allow-fewer',

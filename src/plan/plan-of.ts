@@ -47,7 +47,7 @@ export function planOf(scenario: Scenario, facts: TargetFacts): Plan {
 function droppedCells({ cells, shortages }: Sweep, facts: TargetFacts): string[] {
   if (shortages.length === 0 || facts.kind !== 'endpoint') return [];
   if (!facts.allowFewer || cells.length === 0) throw shortageError(shortages, facts);
-  return [...new Set(shortages.map((shortage) => `cells left out: ${shortageText(shortage)}`))];
+  return [...new Set(shortages.map((shortage) => `cells left out: ${shortageText(shortage, facts)}`))];
 }
 
 /** Popularity weights must name adapters that exist, and leave somebody in every cell. */

@@ -52,7 +52,8 @@ export interface Cell {
   popularity: Popularity;
   /** Share of requests that name no adapter, 0..1. */
   baseShare: number;
-  prompt: { lengths: Lengths; reuse: boolean };
+  /** `seed` is there where prompts are reused: it alone decides them and their lengths, whatever the run's seed is. */
+  prompt: { lengths: Lengths; reuse: boolean; seed?: number };
   output: { lengths: Lengths; control: 'exact' | 'cap' };
   load: Load;
   /** When a run stops issuing: after so many requests, or so many milliseconds. */

@@ -7,9 +7,10 @@ import { type Geometry, geometryOf, isGeometry } from '../../engine/models/geome
 import { BenchError } from '../errors.ts';
 import type { Control, Popularity, Rank, Scenario, ScenarioWorkload } from '../scenario/scenario.ts';
 import { endpointAdapters, engineAdapters, isShortage, type Shortage } from './adapters.ts';
-import type { TargetFacts } from './facts.ts';
+import type { EndpointModel, TargetFacts } from './facts.ts';
 import { lengthsLabel, popularityLabel, rankLabel } from './labels.ts';
-import type { At, Cell, Load, PlannedAdapter } from './plan.ts';
+import type { At, Cell, Lengths, Load, PlannedAdapter } from './plan.ts';
+import { reusedPromptsSeed } from './seeds.ts';
 
 /** A point on all the adapter axes; null is the base model alone. */
 interface AdapterPoint {
@@ -31,9 +32,10 @@ export function sweepOf(scenario: Scenario, facts: TargetFacts): Sweep {
   const cells: Cell[] = [];
   const shortages: Shortage[] = [];
   const loads = loadsOf(scenario);
-  for (const { model, geometry, weights } of serversOf(scenario, facts)) {
+  for (const server of serversOf(scenario, facts)) {
+    const { model, weights } = server;
     for (const point of adapterPoints(scenario)) {
-      const adapters = adaptersAt(point, scenario, facts, geometry);
+      const adapters = adaptersAt(point, scenario, server);
       if (isShortage(adapters)) {
         shortages.push(adapters);
         continue;
@@ -51,18 +53,23 @@ export function sweepOf(scenario: Scenario, facts: TargetFacts): Sweep {
   return { cells, shortages };
 }
 
-/** What has to be started or asked, in turn: each model in each format of its weights. */
-function serversOf(scenario: Scenario, facts: TargetFacts) {
+/** What is started or asked: a model, and where its adapters come from, which is its geometry or the endpoint's own. */
+type Server = { model: string; weights: string | null } & (
+  | { kind: 'engine'; geometry: Geometry }
+  | { kind: 'endpoint'; served: EndpointModel }
+);
+
+/** Every server in turn: each model in each format of its weights. */
+function serversOf(scenario: Scenario, facts: TargetFacts): Server[] {
   if (facts.kind === 'endpoint') {
-    const models = scenario.models.length > 1 ? scenario.models : [facts.model];
-    return models.map((model) => ({ model, geometry: null, weights: null }));
+    return facts.models.map((served) => ({ kind: 'endpoint', model: served.name, weights: null, served }));
   }
   return scenario.models.flatMap((model) => {
     const geometry = geometryOf(model);
     if (!isGeometry(geometry)) {
       throw new BenchError('PLAN_INVALID', `${geometry.message}; accepted: ${geometry.accepted.join(', ')}`);
     }
-    return scenario.weights.map((weights) => ({ model, geometry, weights }));
+    return scenario.weights.map((weights) => ({ kind: 'engine' as const, model, weights, geometry }));
   });
 }
 
@@ -89,11 +96,11 @@ function adapterPoints(scenario: Scenario): (AdapterPoint | null)[] {
   return points;
 }
 
-function adaptersAt(point: AdapterPoint | null, scenario: Scenario, facts: TargetFacts, geometry: Geometry | null) {
+function adaptersAt(point: AdapterPoint | null, scenario: Scenario, server: Server) {
   if (point === null) return [];
-  if (facts.kind === 'endpoint') return endpointAdapters(scenario, facts, point.rank, point.count);
-  if (point.rank === null || geometry === null) throw new TypeError('an engine cell without rank passed validation');
-  return engineAdapters(point.rank, point.count, geometry);
+  if (server.kind === 'endpoint') return endpointAdapters(scenario, server.served, point.rank, point.count);
+  if (point.rank === null) throw new TypeError('an engine cell without rank passed validation');
+  return engineAdapters(point.rank, point.count, server.geometry);
 }
 
 function loadsOf({ load }: Scenario): Load[] {
@@ -122,7 +129,7 @@ function cellOf(coordinates: Coordinates): Cell {
     adapters,
     popularity: point?.popularity ?? { kind: 'uniform' },
     baseShare: point?.baseShare ?? 1,
-    prompt: { lengths: workload.prompt, reuse: scenario.promptReuse },
+    prompt: promptOf(scenario, workload.prompt),
     output: { lengths: workload.output, control },
     load,
     measure: measureOf(scenario, load),
@@ -130,6 +137,10 @@ function cellOf(coordinates: Coordinates): Cell {
     drainMs: scenario.measure.drainMs,
     request: scenario.request,
   };
+}
+
+function promptOf({ promptReuse: reuse, measure: { seed } }: Scenario, lengths: Lengths): Cell['prompt'] {
+  return { lengths, reuse, ...(reuse ? { seed: reusedPromptsSeed(seed, lengths) } : {}) };
 }
 
 function atOf({ model, weights, point, workload, control, load }: Coordinates): At {

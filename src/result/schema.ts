@@ -34,6 +34,8 @@ export const REQUEST_ERRORS = [
   'wrong_output_tokens',
   'wrong_finish_reason',
   'target_died',
+  /** This machine has no file handle, or no port, left for the request's connection. */
+  'client_limit',
 ] as const;
 export type RequestError = (typeof REQUEST_ERRORS)[number];
 

@@ -1,22 +1,24 @@
 /**
- * One run of one cell: adapters in place, connections open, warm-up, then the load, then the numbers.
+ * One run of one cell: adapters in place, prompts made, connections open, warm-up, then the load, then the numbers.
  *
  * In: a target that is up, the cell, what to stop on. Out: a RunResult, also when the run was cut short: what was measured
  * until then counts. Records go to the sink as their requests end.
  */
 import { createClient } from '../client/client.ts';
 import { now } from '../client/clock.ts';
+import { BenchError } from '../errors.ts';
 import type { Cell, PlannedRun, Slo } from '../plan/plan.ts';
 import type { Progress } from '../result/progress.ts';
 import type { RequestRecord, RunResult } from '../result/schema.ts';
 import type { Target } from '../target/target.ts';
 import { measureRun } from '../validity/measure-run.ts';
 import type { RequestSpec } from '../workload/request.ts';
+import { type CountingTokenizer, tokenBytesOf } from '../workload/token-bytes.ts';
 import type { WorkloadTokenizer } from '../workload/words.ts';
 import { workloadOf } from '../workload/workload.ts';
 import { closedLoop } from './closed-loop.ts';
 import type { ExpectedTime } from './expected-time.ts';
-import { madeAhead } from './load-loop.ts';
+import { type Ahead, madeAhead } from './load-loop.ts';
 import { openLoop } from './open-loop.ts';
 import type { RecordSink } from './record-sink.ts';
 import { RequestIssuer } from './request-issuer.ts';
@@ -28,13 +30,16 @@ const OPEN_WARMUP_CONCURRENCY = 4;
 const OPEN_CONNECTIONS_MS = 2_000;
 const MOST_OPEN_CONNECTIONS = 256;
 
+/** What a run needs of a tokenizer: prompts are made with it, and answers counted. */
+export type RunTokenizer = WorkloadTokenizer & CountingTokenizer;
+
 export interface ExecuteOptions {
   target: Target;
   cell: Cell;
   run: PlannedRun;
   attempt: number;
   nonce: string;
-  tokenizer: WorkloadTokenizer;
+  tokenizer: RunTokenizer;
   slo: Slo | null;
   sink: RecordSink;
   expected: ExpectedTime;
@@ -43,12 +48,10 @@ export interface ExecuteOptions {
   interrupt: AbortSignal;
 }
 
-/** @throws BenchError before anything was sent: an adapter was refused, no connection could be opened */
+/** @throws BenchError before anything was measured: an adapter was refused, no connection could be opened */
 export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   const { target, cell, run, sink } = options;
   const startedAt = new Date().toISOString();
-  const stop = new StopSignal(options.interrupt, target.died, sink.full);
-  await target.ensureAdapters(cell);
   const client = createClient({
     url: target.connection.baseUrl,
     api: target.connection.api,
@@ -56,14 +59,20 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
     apiKey: target.connection.apiKey,
     headers: target.connection.headers,
     connections: connectionsFor(cell),
-    countTokens: (text) => options.tokenizer.encode(text).length,
+    tokenBytes: tokenBytesOf(options.tokenizer),
   });
+  const stop = new StopSignal(options.interrupt, target.died, sink.full);
+  const { signal } = stop;
   const records: RequestRecord[] = [];
   let runStart = now();
   let lastIssue = runStart;
   try {
-    await client.connect();
+    await stop.orStopped(target.ensureAdapters(cell, signal));
     const workload = workloadOf(cell, { seed: run.seed, nonce: options.nonce, tokenizer: options.tokenizer });
+    // Before connections are opened: a server closes those that are idle for some seconds.
+    const requests = await madeAhead(workload.measured(), aheadOf(cell), signal);
+    if (!signal.aborted) await stop.orStopped(client.connect());
+    if (stop.why === 'died') throw new BenchError('TARGET_DIED', await target.died);
     const issuerFor = (onRecord: (record: RequestRecord) => void) =>
       new RequestIssuer({
         client,
@@ -71,21 +80,23 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
         cell,
         run: `${run.cell}.${run.replicate}`,
         attempt: options.attempt,
-        signal: stop.signal,
+        signal,
         onRecord: (record) => {
           sink.append(record);
           onRecord(record);
         },
       });
-    await warmUp(workload.warmup(), issuerFor, options, stop.signal);
-    const requests = madeAhead(workload.measured(), requestsAhead(cell));
+    await warmUp(workload.warmup(), issuerFor, options, signal);
+    await loopTurn(); // what the server has closed meanwhile is known after it
+    if (!signal.aborted) await stop.orStopped(client.connect());
     runStart = now();
-    lastIssue = await measure(requests, issuerFor, options, stop, runStart, records);
+    lastIssue = runStart;
+    if (!signal.aborted) lastIssue = await measure(requests, issuerFor, options, stop, runStart, records);
   } finally {
     await client.close();
     stop.release();
   }
-  options.expected.learn(records);
+  options.expected.learn(cell, records);
   const runEnd = records.reduce((latest, { end }) => Math.max(latest, end), runStart);
   const numbers = measureRun(records, { cell, slo: options.slo, runStart, lastIssue, runEnd });
   const { seed, order } = run;
@@ -130,7 +141,8 @@ async function warmUp(
     now,
     signal,
   });
-  expected.learn(records);
+  await issuer.settled();
+  expected.learn(cell, records);
   const failed = records.filter(({ outcome }) => outcome === 'failed');
   const [first] = failed;
   if (first !== undefined && !signal.aborted) {
@@ -172,15 +184,22 @@ async function measure(
   } else {
     await openLoop({ ...loop, drainMs: cell.drainMs, cut: () => stop.cut() });
   }
+  await issuer.settled();
   return lastIssue;
 }
 
-/** How many requests are made before the first is sent: all of a usual run. Making one takes about a millisecond. */
-const MOST_AHEAD = 2_000;
-function requestsAhead({ measure, load }: Cell): number {
-  if ('requests' in measure) return Math.min(MOST_AHEAD, measure.requests);
+/** At most what is made before the first request is sent: all of a usual run. A prompt of 4,000 tokens takes 12 ms. */
+const MOST_AHEAD: Ahead = { requests: 2_000, characters: 64e6 };
+
+function aheadOf({ measure, load }: Cell): Ahead {
   const rate = load.kind === 'open' ? load.rate : load.concurrency;
-  return Math.min(MOST_AHEAD, Math.ceil((rate * measure.durationMs) / 1000));
+  const wanted = 'requests' in measure ? measure.requests : Math.ceil((rate * measure.durationMs) / 1000);
+  return { ...MOST_AHEAD, requests: Math.min(MOST_AHEAD.requests, wanted) };
+}
+
+/** Sockets are read between two of these. */
+async function loopTurn(): Promise<void> {
+  for (let i = 0; i < 2; i++) await new Promise(setImmediate);
 }
 
 function connectionsFor({ load }: Cell): number {

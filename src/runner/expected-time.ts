@@ -1,8 +1,10 @@
 /**
- * How long a request of the next cell should take, from the requests seen so far. In: records. Out: nanoseconds, for
- * spreading the starts of a closed loop; it need not be exact.
+ * How long a request of the next cell should take, from the requests seen so far. In: records of a cell. Out: nanoseconds,
+ * for spreading the starts of a closed loop; it need not be exact.
  *
- * First-token time and time per token are kept apart, since a warm-up asks for 2 tokens and a cell for hundreds.
+ * What was measured counts more than a warm-up, and of several cells the most similar: a warm-up of 8 tokens in and 2 out,
+ * without company, says little of a busy server. First-token time and time per token are kept apart, since cells differ
+ * in both lengths.
  */
 import type { Cell, Lengths } from '../plan/plan.ts';
 import type { RequestRecord } from '../result/schema.ts';
@@ -10,27 +12,82 @@ import type { RequestRecord } from '../result/schema.ts';
 /** So that one slow server never makes a run wait minutes for its own start. */
 const LONGEST_SPREAD_NS = 30e9;
 
-export class ExpectedTime {
-  #firstTokenNs: number | null = null;
-  #perTokenNs: number | null = null;
+interface Seen {
+  at: Place;
+  promptTokens: number;
+  firstTokenNs: number;
+  /** null where no answer had two tokens. */
+  perTokenNs: number | null;
+}
 
-  /** Learns from the records of one run or warm-up; the latest replaces what was known, as it is the most alike. */
-  learn(records: readonly RequestRecord[]): void {
+/** What makes cells alike: each a number whose ratio counts. */
+type Place = readonly [promptTokens: number, load: number, adapters: number];
+
+export class ExpectedTime {
+  /** By cell, the latest last. */
+  readonly #measured = new Map<string, Seen>();
+  #warmup: Seen | null = null;
+
+  /** Learns from the records of one warm-up or one run of a cell; the latest of each kind replaces the one before. */
+  learn(cell: Cell, records: readonly RequestRecord[]): void {
     const ok = records.filter(({ outcome, chunks }) => outcome === 'ok' && chunks.length > 0);
-    const first = median(ok.map(({ chunks }) => chunks[0]![0]));
-    const perToken = median(ok.flatMap((record) => tokenTimeOf(record) ?? []));
-    this.#firstTokenNs = first ?? this.#firstTokenNs;
-    this.#perTokenNs = perToken ?? this.#perTokenNs;
+    for (const phase of ['warmup', 'measure'] as const) {
+      const seen = seenIn(
+        cell,
+        ok.filter((record) => record.phase === phase),
+      );
+      if (seen === null) continue;
+      if (phase === 'warmup') {
+        this.#warmup = { ...seen, perTokenNs: seen.perTokenNs ?? this.#warmup?.perTokenNs ?? null };
+      } else {
+        this.#measured.delete(cell.id);
+        this.#measured.set(cell.id, seen);
+      }
+    }
   }
 
   /** 0 when nothing is known. For a run that ends by time, at most half of it. */
   of(cell: Cell): number {
-    if (this.#firstTokenNs === null) return 0;
-    const decode = (this.#perTokenNs ?? 0) * (meanOf(cell.output.lengths) - 1);
+    const seen = this.#mostLike(placeOf(cell)) ?? this.#warmup;
+    if (seen === null) return 0;
+    const perToken = seen.perTokenNs ?? 0;
+    const decode = perToken * (meanOf(cell.output.lengths) - 1);
     const half = 'durationMs' in cell.measure ? (cell.measure.durationMs * 1e6) / 2 : LONGEST_SPREAD_NS;
-    return Math.min(this.#firstTokenNs + decode, half, LONGEST_SPREAD_NS);
+    return Math.min(firstTokenNs(seen, meanOf(cell.prompt.lengths)) + decode, half, LONGEST_SPREAD_NS);
+  }
+
+  #mostLike(at: Place): Seen | null {
+    let best: Seen | null = null;
+    for (const seen of this.#measured.values()) {
+      if (best === null || distance(seen.at, at) <= distance(best.at, at)) best = seen;
+    }
+    return best;
   }
 }
+
+/** What a first token takes beyond a decode step is prefill, and grows with the prompt. */
+function firstTokenNs({ firstTokenNs, perTokenNs, promptTokens }: Seen, wantedTokens: number): number {
+  const step = Math.min(firstTokenNs, perTokenNs ?? 0);
+  return step + ((firstTokenNs - step) * wantedTokens) / promptTokens;
+}
+
+function seenIn(cell: Cell, ok: readonly RequestRecord[]): Seen | null {
+  const first = median(ok.map(({ chunks }) => chunks[0]![0]));
+  const promptTokens = median(ok.map(({ asked }) => asked.promptTokens));
+  if (first === null || promptTokens === null) return null;
+  const perTokenNs = median(ok.flatMap((record) => tokenTimeOf(record) ?? []));
+  return { at: placeOf(cell), promptTokens: Math.max(1, promptTokens), firstTokenNs: first, perTokenNs };
+}
+
+const placeOf = ({ prompt, load, adapters }: Cell): Place => [
+  meanOf(prompt.lengths),
+  load.kind === 'closed' ? load.concurrency : load.rate,
+  adapters.length + 1,
+];
+
+/** By how many e-folds two cells differ, over all that counts. */
+const distance = (a: Place, b: Place): number =>
+  a.reduce((sum: number, value, i) => sum + Math.abs(Math.log(value / b[i]!)), 0);
 
 function tokenTimeOf({ chunks, usage }: RequestRecord): number | null {
   const tokens = usage?.completion_tokens ?? chunks.length;

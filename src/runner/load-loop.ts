@@ -35,15 +35,41 @@ export function take(requests: Iterator<RequestSpec>): RequestSpec {
   return next.value;
 }
 
-/** The same requests with the first `count` made now: making a prompt takes time that a lane should not spend. */
-export function madeAhead(requests: Iterator<RequestSpec>, count: number): Iterator<RequestSpec> {
-  const made = Array.from({ length: count }, () => take(requests));
+/** How long requests are made at a stretch before the event loop gets a turn. */
+const SLICE_MS = 10;
+
+/** What is made before a run begins: at most so many requests, and no more than fit into so many characters of prompts. */
+export interface Ahead {
+  requests: number;
+  characters: number;
+}
+
+/**
+ * The same requests with the first of them made now: making a prompt of thousands of tokens takes milliseconds that a lane
+ * should not spend. Stops early when the signal aborts.
+ */
+export async function madeAhead(
+  requests: Iterator<RequestSpec>,
+  most: Ahead,
+  signal: AbortSignal,
+): Promise<Iterator<RequestSpec>> {
+  const made: (RequestSpec | undefined)[] = [];
+  let characters = 0;
+  let sliceEnd = performance.now() + SLICE_MS;
+  while (made.length < most.requests && characters < most.characters && !signal.aborted) {
+    const spec = take(requests);
+    made.push(spec);
+    characters += spec.prompt.length;
+    if (performance.now() < sliceEnd) continue;
+    await new Promise(setImmediate);
+    sliceEnd = performance.now() + SLICE_MS;
+  }
   let given = 0;
   return {
     next: () => {
       const spec = made[given];
       if (spec === undefined) return requests.next();
-      delete made[given++]; // a prompt may be long, and is not needed twice
+      made[given++] = undefined; // a prompt may be long, and is not needed twice
       return { value: spec, done: false };
     },
   };

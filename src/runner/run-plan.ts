@@ -15,8 +15,7 @@ import type { Cell, Plan, PlannedRun } from '../plan/plan.ts';
 import type { Progress } from '../result/progress.ts';
 import type { CellResult, RequestRecord, RunResult, TargetInfo } from '../result/schema.ts';
 import type { Target, TargetSource } from '../target/target.ts';
-import type { WorkloadTokenizer } from '../workload/words.ts';
-import { executeRun } from './execute-run.ts';
+import { executeRun, type RunTokenizer } from './execute-run.ts';
 import { ExpectedTime } from './expected-time.ts';
 import { timer } from './pacer.ts';
 import { RecordSink } from './record-sink.ts';
@@ -31,7 +30,7 @@ export interface RunPlanOptions {
   plan: Plan;
   source: TargetSource;
   /** Makes prompts, and counts tokens where the server does not. */
-  tokenizer: WorkloadTokenizer;
+  tokenizer: RunTokenizer;
   records: { append(record: RequestRecord): void };
   progress: Progress;
   /** Aborts: stop now, keep what was measured. */
@@ -114,6 +113,7 @@ class Conductor {
 
   async #runOne(cell: Cell, run: PlannedRun): Promise<void> {
     const { progress, signal, tokenizer, plan } = this.#options;
+    const before = this.#current?.target;
     const target = await this.#targetFor(cell);
     if (target === null) {
       this.#skipped++;
@@ -139,10 +139,23 @@ class Conductor {
       // A run that could not begin: nothing of it was measured, the others may still be.
       if (!(error instanceof BenchError) || error.code === 'BUG') throw error;
       if (signal.aborted) return;
+      const gone = await this.#couldNotBegin(cell, target, error);
+      // A server that had served other runs was dead before this one: it is no fault of this run, and begins again.
+      if (gone && target === before) return this.#runOne(cell, run);
       this.#skipped++;
-      this.#failed(error);
-      if (error.code === 'TARGET_DIED' || error.code === 'TARGET_UNREACHABLE') await this.#death();
     }
+  }
+
+  /** Tells why, and makes sure that the next run gets a server that works. @returns whether the server is gone */
+  async #couldNotBegin(cell: Cell, target: Target, error: BenchError): Promise<boolean> {
+    const why = (await deathOf(target)) ?? ((await target.suspect()) ? await target.died : null);
+    const gone = why !== null || error.code === 'TARGET_DIED';
+    // What a dying server does to a request ("connection refused") says less than why it died.
+    this.#failed(why === null ? error : new BenchError('TARGET_DIED', `${cell.id}: ${why}`, { cause: error }));
+    if (gone) await this.#death();
+    // It lives, and yet cannot be connected to: a new one may do better, but nobody died.
+    else if (error.code === 'TARGET_UNREACHABLE') await this.stop();
+    return gone;
   }
 
   async #keep(cell: Cell, result: RunResult, target: Target): Promise<void> {
@@ -164,7 +177,13 @@ class Conductor {
   async #targetFor(cell: Cell): Promise<Target | null> {
     const { source, signal, progress } = this.#options;
     const key = source.keyOf(cell);
-    if (this.#current?.key === key) return this.#current.target;
+    if (this.#current?.key === key) {
+      const why = await deathOf(this.#current.target);
+      if (why === null) return this.#current.target;
+      this.#failed(new BenchError('TARGET_DIED', `before ${cell.id}: ${why}`));
+      await this.#death();
+    }
+    if (this.#lost.has(key)) return null;
     await this.stop();
     const report = (message: string) => progress({ kind: 'target', message });
     try {
@@ -243,6 +262,12 @@ class Conductor {
     if (this.#skipped > 0) warnings.push(`${this.#skipped} of ${plan.runs.length} runs could not be measured`);
     return { cells, targets: [...this.#targets.values()], failures: [...this.#failures], warnings };
   }
+}
+
+/** Why a server is gone, where that is known already; asks nobody, and waits for nothing. */
+async function deathOf({ died }: Target): Promise<string | null> {
+  await new Promise((resolve) => setImmediate(resolve)); // an end that was noticed while a result was written
+  return Promise.race([died, Promise.resolve(null)]);
 }
 
 /** Where a stand-in scales ranks, those that were really served, each once. */

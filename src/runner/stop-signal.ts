@@ -25,6 +25,21 @@ export class StopSignal {
     return this.#cut.signal;
   }
 
+  /** Waits for a step on the way to a run, but not when the run is to end: what the step does then matters to nobody. */
+  async orStopped(step: Promise<void>): Promise<void> {
+    let onAbort: () => void = () => {};
+    const stopped = new Promise<void>((resolve) => {
+      onAbort = resolve;
+    });
+    this.signal.addEventListener('abort', onAbort, { once: true });
+    if (this.signal.aborted) onAbort();
+    try {
+      await Promise.race([step, stopped]);
+    } finally {
+      this.signal.removeEventListener('abort', onAbort);
+    }
+  }
+
   /** Cuts what is in flight without ending the run early: a drain that is over. */
   cut(): void {
     this.#cut.abort();

@@ -21,7 +21,7 @@ import { type Problem, problemsOf, scenarioError } from './problems.ts';
 import { ruleProblems } from './rules.ts';
 import type { Scenario } from './scenario.ts';
 import { scenarioSchema } from './schema.ts';
-import { withSettings } from './set.ts';
+import { type Setting, withSettings } from './set.ts';
 import { unsupportedIn } from './supported.ts';
 
 /** A scenario as it was written, parsed but not yet judged. */
@@ -39,8 +39,8 @@ export interface ResolveOptions {
   endpoint: boolean;
   /** The URL of `--endpoint`; it becomes the scenario's target. */
   url?: string;
-  /** Values of `--set`, such as "load.concurrency=[1,8]". */
-  set: readonly string[];
+  /** Values of `--set`, such as "load.concurrency=[1,8]", and those of other flags. */
+  set: readonly Setting[];
 }
 
 /** Reads and parses a scenario file. Throws SCENARIO_INVALID when it cannot be read or is no YAML mapping. */
@@ -111,8 +111,8 @@ export function resolveScenario(source: ScenarioSource, options: ResolveOptions)
 }
 
 /** What --endpoint says comes first, so that --set can add to it. */
-function settingsOf({ endpoint, url, set }: ResolveOptions): string[] {
-  return endpoint && url !== undefined ? [`target={url: ${JSON.stringify(url)}}`, ...set] : [...set];
+function settingsOf({ endpoint, url, set }: ResolveOptions): Setting[] {
+  return endpoint && url !== undefined ? [{ flag: '--endpoint', path: ['target'], value: { url } }, ...set] : [...set];
 }
 
 /** The scenario as it stands, and with without_gpu over it where it has one that can apply. */

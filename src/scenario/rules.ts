@@ -42,6 +42,7 @@ export function ruleProblems(plain: Plain, tree: Located, options: { endpoint: b
   lengthRules(plain, report);
   adapterRules(plain, onEngine, report);
   measureRules(plain, report);
+  extraBodyRules(plain['request'], report);
   for (const axis of AXES) noneTwice(axisValues(plain, axis), report);
   return problems;
 }
@@ -81,11 +82,12 @@ function targetRules(target: unknown, report: Report): void {
   if (!isObject(target)) return;
   const { url, headers } = target;
   if (typeof url === 'string') {
-    const parsed = URL.canParse(url) ? new URL(url) : null;
-    if (!parsed || !/^https?:$/.test(parsed.protocol)) {
+    // First, and by sight: what no parser takes for a URL may still hold a password, and is not repeated either.
+    if (/[?#@]/.test(url)) {
+      const text = 'must not hold a user name or password, nor a query, as it is printed in reports; use api_key_env';
+      report(['target', 'url'], text);
+    } else if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
       report(['target', 'url'], `expected a URL such as http://host:8000/v1, found ${shown(url)}`);
-    } else if (parsed.username !== '' || parsed.password !== '') {
-      report(['target', 'url'], 'must not hold a user name or password, as it is printed in reports; use api_key_env');
     }
   }
   if (isObject(headers)) {
@@ -176,6 +178,29 @@ function measureRules(plain: Plain, report: Report): void {
       ['measure', 'requests'],
       'an open loop has no concurrency; expected a number of requests, a duration, or at_least',
     );
+  }
+}
+
+/** Fields of a request that are the load itself; what a scenario says of it elsewhere is what is sent and reported. */
+const LOAD_FIELDS: Readonly<Record<string, string>> = {
+  model: 'models and adapters say it',
+  prompt: 'prompt says it',
+  messages: 'prompt says it',
+  max_tokens: 'output.tokens says it',
+  max_completion_tokens: 'output.tokens says it',
+  min_tokens: 'output.control says it',
+  ignore_eos: 'output.control says it',
+  stream: 'every request is streamed, or it could not be timed',
+  stream_options: 'usage is always asked for',
+  n: 'a request has one answer, or its tokens could not be timed',
+};
+
+function extraBodyRules(request: unknown, report: Report): void {
+  const extraBody = isObject(request) ? request['extra_body'] : undefined;
+  if (!isObject(extraBody)) return;
+  for (const key of Object.keys(extraBody)) {
+    const why = Object.hasOwn(LOAD_FIELDS, key) ? LOAD_FIELDS[key] : undefined;
+    if (why !== undefined) report(['request', 'extra_body', key], `cannot be set here: ${why}; leave it out`);
   }
 }
 

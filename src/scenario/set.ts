@@ -1,26 +1,46 @@
 /**
  * `--set path=value`: one value of the scenario changed from the command line. The path is checked against the format,
  * the value is YAML (`load.concurrency=[1, 8]`), and what comes of it is validated like the file itself.
+ *
+ * What a flag of its own gives (--endpoint, --adapters, ..) goes the same way, as plain data: messages name that flag, and
+ * never repeat its value, which may hold a secret.
  */
-import { LineCounter, parseDocument } from 'yaml';
+import { Document, LineCounter, parseDocument } from 'yaml';
 import { BenchError } from '../errors.ts';
 import { didYouMean } from './did-you-mean.ts';
 import { knownKeysAt } from './known-keys.ts';
 import { type Located, type LocatedMap, locatedOf, type Place } from './located.ts';
 
+/** The text of a --set, or a value that another flag gives. */
+export type Setting = string | { flag: string; path: readonly string[]; value: unknown };
+
 /** Applies the settings in order. Throws USAGE for one that cannot be read or names no key of the format. */
-export function withSettings(tree: LocatedMap, settings: readonly string[]): LocatedMap {
+export function withSettings(tree: LocatedMap, settings: readonly Setting[]): LocatedMap {
   return settings.reduce((changed, setting, index) => {
     // The file's places sort by offset; settings come after all of them, in the order given.
-    const place: Place = { label: `--set ${setting}`, order: Number.MAX_SAFE_INTEGER - settings.length + index };
+    const order = Number.MAX_SAFE_INTEGER - settings.length + index;
+    if (typeof setting !== 'string') {
+      const place: Place = { label: setting.flag, order };
+      return put(
+        changed,
+        setting.path,
+        locatedOf(new Document(setting.value), () => place),
+        place,
+      ) as LocatedMap;
+    }
+    const shown = withoutSecrets(setting);
+    const place: Place = { label: `--set ${shown}`, order };
     const equals = setting.indexOf('=');
     if (equals < 1) {
-      throw new BenchError('USAGE', `--set ${setting}: expected path=value, such as load.concurrency=[1,8]`);
+      throw new BenchError('USAGE', `--set ${shown}: expected path=value, such as load.concurrency=[1,8]`);
     }
-    const path = knownPath(setting.slice(0, equals).trim(), setting);
-    return put(changed, path, settingValue(setting.slice(equals + 1), setting, place), place) as LocatedMap;
+    const path = knownPath(setting.slice(0, equals).trim(), shown);
+    return put(changed, path, settingValue(setting.slice(equals + 1), shown, place), place) as LocatedMap;
   }, tree);
 }
+
+/** A URL with a user name or a query may hold a password or a key. */
+const withoutSecrets = (setting: string): string => setting.replace(/(https?:\/\/)[^\s"',}]*[@?][^\s"',}]*/gi, '$1***');
 
 /** Splits at dots and checks each step against the format. */
 function knownPath(text: string, setting: string): PropertyKey[] {

@@ -5,6 +5,7 @@
 import { PRESETS } from '../../engine/models/geometry.ts';
 import type { Located } from './located.ts';
 import { type Path, type Problem, problemAt, shown } from './problems.ts';
+import { TOKENIZER_PRESETS } from './tokenizers.ts';
 
 type Plain = Record<string, unknown>;
 
@@ -58,9 +59,9 @@ export function unsupportedIn(plain: Plain, tree: Located): Problem[] {
   if (isObject(target)) {
     if (target['command'] !== undefined) refuse(['target', 'command'], 'starting a server is', 'engine or {url: ..}');
     const tokenizer = target['tokenizer'];
-    if (typeof tokenizer === 'string' && PRESETS[tokenizer] === undefined) {
-      const what = `the tokenizer ${shown(tokenizer)} (a directory, or the server's) is`;
-      refuse(['target', 'tokenizer'], what, Object.keys(PRESETS).join(', '));
+    if (typeof tokenizer === 'string' && !TOKENIZER_PRESETS.includes(tokenizer)) {
+      const kind = PRESETS[tokenizer] === undefined ? "a directory, or the server's" : 'not in this package';
+      refuse(['target', 'tokenizer'], `the tokenizer ${shown(tokenizer)} (${kind}) is`, TOKENIZER_PRESETS.join(', '));
     }
   }
   return problems;

@@ -4,6 +4,7 @@
  */
 import { redactor } from '../client/redact.ts';
 import { BenchError } from '../errors.ts';
+import { didYouMean } from '../scenario/did-you-mean.ts';
 import { type Answer, call, NoAnswer, serverWords } from './http.ts';
 
 export interface EndpointOptions {
@@ -45,21 +46,35 @@ export function headersOf(options: EndpointOptions): Record<string, string> {
   return key === null ? options.headers : { authorization: `Bearer ${key}`, ...options.headers };
 }
 
-/** @throws BenchError with one sentence and what to do */
-export async function probeEndpoint(options: EndpointOptions, signal?: AbortSignal): Promise<EndpointFacts> {
-  const baseUrl = options.url.replace(/\/+$/, '');
-  if (!/^https?:\/\/[^/]/.test(baseUrl) || !URL.canParse(baseUrl)) {
+/**
+ * A URL that may be shown and stored: no user, no query. To be called before anything else tells it. A "?", "#" or "@"
+ * anywhere is refused, since a password with a "/" in it is no user name to a parser, and what is refused for one of them
+ * is not repeated.
+ * @param where what gave it: "--endpoint", "target.url"
+ * @throws BenchError USAGE
+ */
+export function checkUrl(url: string, where: string): void {
+  if (/[?#@]/.test(url)) {
     throw new BenchError(
       'USAGE',
-      `"${options.url}" is not a URL of a server; expected one such as http://host:8000/v1`,
+      `${where}: the URL holds a user name or a query ("@", "?", "#"), which may be a secret`,
+      {
+        hint: 'leave it out; a secret belongs into an environment variable: --api-key-env NAME, or target.api_key_env',
+      },
     );
   }
-  const { username, search, hash } = new URL(baseUrl);
-  if (username !== '' || search !== '' || hash !== '') {
-    throw new BenchError('USAGE', 'the URL of the endpoint holds a user name or a query, and would be stored with it', {
-      hint: 'leave them out; a secret belongs into an environment variable: --api-key-env NAME, or target.api_key_env',
-    });
+  if (!/^https?:\/\/[^/]/.test(url) || !URL.canParse(url)) {
+    throw new BenchError(
+      'USAGE',
+      `${where}: "${url}" is not a URL of a server; expected one such as http://host:8000/v1`,
+    );
   }
+}
+
+/** @throws BenchError with one sentence and what to do */
+export async function probeEndpoint(options: EndpointOptions, signal?: AbortSignal): Promise<EndpointFacts> {
+  checkUrl(options.url, 'the endpoint');
+  const baseUrl = options.url.replace(/\/+$/, '');
   const probe = { headers: headersOf(options), ...(signal === undefined ? {} : { signal }) };
   const answer = await call(`${baseUrl}/models`, probe).catch((error: unknown) => {
     if (signal?.aborted) throw new BenchError('INTERRUPTED', 'interrupted while the endpoint was probed');
@@ -103,6 +118,35 @@ export function chooseModel(facts: EndpointFacts, asked: string | null): string 
 export function adaptersOf(facts: EndpointFacts, model: string): string[] {
   const own = facts.adapters.filter(({ parent }) => facts.baseModels.length === 1 || parent === model);
   return own.map(({ name }) => name);
+}
+
+/**
+ * Adapters that the scenario or a flag names must be there, and be this model's. A server that lists no adapters at all
+ * may still serve them by name; what the first requests meet then tells.
+ * @throws BenchError that names those it lacks and lists those it has
+ */
+export function requireAdapters(facts: EndpointFacts, model: string, names: readonly string[]): void {
+  if (facts.adapters.length === 0) return;
+  const own = adaptersOf(facts, model);
+  const parentOf = new Map(facts.adapters.map(({ name, parent }) => [name, parent]));
+  const missing = names.filter((name) => !parentOf.has(name) && !facts.baseModels.includes(name));
+  if (missing.length > 0) {
+    const near = missing.map((name) => didYouMean(name, own)).find((name) => name !== null);
+    throw new BenchError(
+      'PLAN_INVALID',
+      `${facts.baseUrl} has no adapter ${missing.join(', ')}; it has ${listed([...parentOf.keys()])}`,
+      near === undefined || near === null ? {} : { hint: `did you mean ${near}?` },
+    );
+  }
+  // A parent that is no model of the server's (a path, say) cannot be held against anyone.
+  const foreign = names.find((name) => !own.includes(name) && facts.baseModels.includes(parentOf.get(name) ?? ''));
+  if (foreign !== undefined) {
+    throw new BenchError(
+      'PLAN_INVALID',
+      `adapter ${foreign} belongs to ${parentOf.get(foreign)}, not to ${model}, whose adapters are ${listed(own)}`,
+      { hint: 'measure one model at a time, or leave the names out: each model then gets its own adapters' },
+    );
+  }
 }
 
 interface ListedModel {

@@ -5,10 +5,17 @@
  * have is refused before anything is sent.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BenchError } from '../errors.ts';
+import { ownLimitOf } from '../client/failures.ts';
 import type { Cell } from '../plan/plan.ts';
 import type { TargetInfo } from '../result/schema.ts';
-import { apiKeyOf, type EndpointFacts, type EndpointOptions, headersOf, probeEndpoint } from './endpoint-probe.ts';
+import {
+  apiKeyOf,
+  type EndpointFacts,
+  type EndpointOptions,
+  headersOf,
+  probeEndpoint,
+  requireAdapters,
+} from './endpoint-probe.ts';
 import { call, NoAnswer } from './http.ts';
 import type { Target, TargetSource } from './target.ts';
 
@@ -56,14 +63,8 @@ class EndpointTarget implements Target {
   }
 
   async ensureAdapters(cell: Cell): Promise<void> {
-    const served = [...this.#facts.baseModels, ...this.#facts.adapters.map(({ name }) => name)];
-    // A server that shows no adapters at all may still serve them by name; the warm-up will tell.
-    if (this.#facts.adapters.length === 0) return;
-    const missing = cell.adapters.filter(({ name }) => !served.includes(name)).map(({ name }) => name);
-    if (missing.length > 0) {
-      const has = this.#facts.adapters.map(({ name }) => name).join(', ');
-      throw new BenchError('PLAN_INVALID', `${this.info.url} has no adapter ${missing.join(', ')}; it has ${has}`);
-    }
+    const names = cell.adapters.map(({ name }) => name);
+    requireAdapters(this.#facts, this.model, names);
   }
 
   suspect(): Promise<boolean> {
@@ -87,6 +88,7 @@ class EndpointTarget implements Target {
       } catch (error) {
         if (!(error instanceof NoAnswer)) throw error;
         if (error.kind === 'timeout') return false; // slow is not gone: the requests' own limits judge that
+        if (ownLimitOf(error.cause) !== null) return false; // nobody was asked
         last = error.message;
       }
     }

@@ -104,15 +104,17 @@ class EngineTarget implements Target {
     this.info = { id: 'engine', kind: 'engine', url: baseUrl, model, server: { ...server, flags } };
   }
 
-  async ensureAdapters(cell: Cell): Promise<void> {
+  async ensureAdapters(cell: Cell, signal?: AbortSignal): Promise<void> {
     const wanted = new Map(cell.adapters.map((adapter) => [adapter.name, syntheticPath(adapter)]));
     for (const [name, path] of this.#loaded) {
+      if (signal?.aborted === true) return;
       if (wanted.get(name) !== path) {
         await this.#post('unload_lora_adapter', { lora_name: name });
         this.#loaded.delete(name);
       }
     }
     for (const [name, path] of wanted) {
+      if (signal?.aborted === true) return;
       if (this.#loaded.has(name)) continue;
       await this.#post('load_lora_adapter', { lora_name: name, lora_path: path });
       this.#loaded.set(name, path);

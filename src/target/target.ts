@@ -26,8 +26,11 @@ export interface Target {
   readonly model: string;
   /** Resolves with a sentence when the server is gone; stays pending otherwise, and after stop(). */
   readonly died: Promise<string>;
-  /** Makes every adapter of the cell answerable. @throws BenchError when the server refuses one or is gone */
-  ensureAdapters(cell: Cell): Promise<void>;
+  /**
+   * Makes every adapter of the cell answerable. Ends early, without all of them, when the signal aborts.
+   * @throws BenchError when the server refuses one or is gone
+   */
+  ensureAdapters(cell: Cell, signal?: AbortSignal): Promise<void>;
   /** Called when a request failed on its connection: is the server gone? If so, `died` has been resolved too. */
   suspect(): Promise<boolean>;
   /** Ends a server that we started; leaves others alone. Never rejects; may be called twice. */

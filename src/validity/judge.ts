@@ -95,7 +95,11 @@ function tokensWarning(ok: readonly RequestRecord[]): string | null {
   if (unknown > 0) return `tokens per chunk are unknown in ${unknown} requests: itl and tpot are unavailable`;
   const tokenized = ok.filter(({ tokenSource }) => tokenSource === 'tokenizer').length;
   if (tokenized === 0) return null;
-  return `tokens per chunk of ${tokenized} requests come from a tokenizer, since the server does not count as it streams`;
+  const unchecked = ok.filter(({ tokenSource, usage }) => tokenSource === 'tokenizer' && usage === null).length;
+  const source = `tokens per chunk of ${tokenized} requests come from a tokenizer, since the server does not count as it streams`;
+  if (unchecked === 0) return `${source}; its sums are those that the server reports`;
+  // The client keeps to the server's sum where there is one; without any, a wrong tokenizer would go unnoticed.
+  return `${source}; of ${unchecked} it reports no sum either, so that itl and tpot are only right if the tokenizer (Llama 3's, unless target.tokenizer names another) is the model's`;
 }
 
 function lengthWarning({ input }: Measured): string | null {

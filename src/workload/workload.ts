@@ -2,8 +2,9 @@
  * A cell's requests: a short warm-up, then as many measured requests as anybody asks for. Pure and deterministic: the same
  * cell, seed and nonce give the same requests, byte for byte.
  *
- * The seed fixes lengths, arrival times and the choice of adapters; the nonce only changes what the prompts say. The
- * runner decides when to stop, and in a closed loop when to send.
+ * The seed fixes lengths, arrival times and the choice of adapters; the nonce only changes what the prompts say. Reused
+ * prompts come, lengths and all, from a seed that runs and cells share. The runner decides when to stop, and in a closed
+ * loop when to send.
  */
 import type { Cell } from '../plan/plan.ts';
 import { WARMUP_TOKENS } from '../plan/warmup.ts';
@@ -34,8 +35,10 @@ export interface Workload {
 }
 
 export function workloadOf(cell: Cell, { seed, nonce, tokenizer }: WorkloadOptions): Workload {
-  const prompts = promptsOf(seed, cell.prompt.reuse ? null : nonce, tokenizer);
-  return { warmup: () => warmupOf(cell, prompts), measured: () => measuredOf(cell, seed, prompts) };
+  const { reuse, seed: reuseSeed = seed } = cell.prompt;
+  const promptSeed = reuse ? reuseSeed : seed;
+  const prompts = promptsOf(promptSeed, reuse ? null : nonce, tokenizer);
+  return { warmup: () => warmupOf(cell, prompts), measured: () => measuredOf(cell, { seed, promptSeed }, prompts) };
 }
 
 function warmupOf(cell: Cell, prompts: PromptSource): RequestSpec[] {
@@ -53,8 +56,12 @@ function warmupOf(cell: Cell, prompts: PromptSource): RequestSpec[] {
   }));
 }
 
-function* measuredOf(cell: Cell, seed: number, prompts: PromptSource): Generator<RequestSpec, never> {
-  const promptTokens = lengthsOf(cell.prompt.lengths, rngOf(seed, 'prompt lengths'));
+function* measuredOf(
+  cell: Cell,
+  { seed, promptSeed }: { seed: number; promptSeed: number },
+  prompts: PromptSource,
+): Generator<RequestSpec, never> {
+  const promptTokens = lengthsOf(cell.prompt.lengths, rngOf(promptSeed, 'prompt lengths'));
   const outputTokens = lengthsOf(cell.output.lengths, rngOf(seed, 'output lengths'));
   const adapter = popularityOf(cell, { adapter: rngOf(seed, 'adapters'), base: rngOf(seed, 'base share') });
   const arrivals = arrivalsOf(cell, seed);

@@ -1,43 +1,64 @@
-/** Tokens per chunk from each source, and that the shortcut for long texts counts as the real tokenizer does. */
+/** Tokens per chunk from each source, held against the server's usage, and that pieces count as the whole does. */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { chunkTokens } from '../../src/client/chunk-tokens.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadTokenizer, type Tokenizer } from '../../engine/models/tokenizer.ts';
+import { runningTokens, type TokenBytes, uncountedTokens } from '../../src/client/chunk-tokens.ts';
 
 const texts = (...list: string[]) => list.map((text) => ({ text, running: null }));
-const letters = (text: string) => text.length;
+/** A token a letter; and tokens of these many bytes. */
+const letters: TokenBytes = (text) => Array.from(text, (letter) => Buffer.byteLength(letter));
+const cut =
+  (...bytes: number[]): TokenBytes =>
+  () =>
+    bytes;
 
-describe('chunkTokens', () => {
+let tokenizer: Tokenizer;
+const llama: TokenBytes = (text) => Array.from(tokenizer.encode(text), (id) => tokenizer.bytesOf(id).length);
+beforeAll(async () => {
+  tokenizer = await loadTokenizer('llama-3');
+});
+
+describe('runningTokens', () => {
   it('takes the running count apart', () => {
     const chunks = [2, 3, 3, 7].map((running) => ({ text: 'x', running }));
-    expect(chunkTokens(chunks, 7, letters)).toEqual({ tokens: [2, 1, 0, 4], source: 'continuous_usage' });
+    expect(runningTokens(chunks)).toEqual({ tokens: [2, 1, 0, 4], source: 'continuous_usage' });
+    expect(runningTokens([])).toEqual({ tokens: [], source: 'unknown' });
   });
 
   it('does not believe a running count that falls or is not on every chunk', () => {
-    const falling = [3, 2].map((running) => ({ text: 'ab', running }));
-    expect(chunkTokens(falling, 4, letters).source).toBe('tokenizer');
-    expect(chunkTokens([...texts('ab'), { text: 'c', running: 3 }], 3, null).source).toBe('unknown');
+    expect(runningTokens([3, 2].map((running) => ({ text: 'ab', running })))).toBe(null);
+    expect(runningTokens([...texts('ab'), { text: 'c', running: 3 }])).toBe(null);
+  });
+});
+
+describe('uncountedTokens', () => {
+  it('gives each token to the chunk that brought its last byte', async () => {
+    expect(await uncountedTokens(texts('ab', '', 'c'), null, letters)).toEqual({
+      tokens: [2, 0, 1],
+      source: 'tokenizer',
+    });
+    expect((await uncountedTokens(texts('a', 'bc', '', 'def', 'g'), null, cut(2, 1, 4))).tokens).toEqual([
+      0, 2, 0, 0, 1,
+    ]);
+    expect((await uncountedTokens(texts('é', '漢字', ''), null, cut(2, 2, 1, 3))).tokens).toEqual([1, 3, 0]);
   });
 
-  it('counts the growth of the text so far', () => {
-    expect(chunkTokens(texts('ab', '', 'c'), null, letters)).toEqual({ tokens: [2, 0, 1], source: 'tokenizer' });
+  it('keeps its count where the server found as many', async () => {
+    expect(await uncountedTokens(texts('ab', 'c'), 3, letters)).toEqual({ tokens: [2, 1], source: 'tokenizer' });
   });
 
-  it('adds nothing while a longer text takes fewer tokens than before', () => {
-    const counts: Record<string, number> = { a: 1, ab: 2, abc: 1, abcd: 3 };
-    const count = (text: string) => counts[text] as number;
-    expect(chunkTokens(texts('a', 'b', 'c', 'd'), null, count).tokens).toEqual([1, 1, 0, 1]);
+  it("gives way where the server's count says that the tokenizer is another model's", async () => {
+    expect(await uncountedTokens(texts('ab', 'c'), 2, letters)).toEqual({ tokens: [1, 1], source: 'one_per_chunk' });
+    expect(await uncountedTokens(texts('ab', 'c'), 4, letters)).toEqual({ tokens: [null, null], source: 'unknown' });
   });
 
-  it('counts one each where the server counted as many as there were chunks, else knows nothing', () => {
-    expect(chunkTokens(texts('a', 'b'), 2, null)).toEqual({ tokens: [1, 1], source: 'one_per_chunk' });
-    expect(chunkTokens(texts('a', 'b'), 3, null)).toEqual({ tokens: [null, null], source: 'unknown' });
-    expect(chunkTokens(texts('a', 'b'), null, null).source).toBe('unknown');
-    expect(chunkTokens([], 0, letters)).toEqual({ tokens: [], source: 'unknown' });
+  it('without a tokenizer counts one each where that is the sum, else knows nothing', async () => {
+    expect(await uncountedTokens(texts('a', 'b'), 2, null)).toEqual({ tokens: [1, 1], source: 'one_per_chunk' });
+    expect(await uncountedTokens(texts('a', 'b'), 3, null)).toEqual({ tokens: [null, null], source: 'unknown' });
+    expect((await uncountedTokens(texts('a', 'b'), null, null)).source).toBe('unknown');
   });
 
-  it("gives Llama 3's tokenizer's own count of the whole text, however long", async () => {
-    const { default: tokenizer } = await import('llama3-tokenizer-js');
-    const count = (text: string) => tokenizer.encode(text, { bos: false, eos: false }).length;
+  it("gives Llama 3's tokenizer's own cut of the whole text, however long", async () => {
     const word = fc.constantFrom(
       'the',
       ' adapter',
@@ -55,24 +76,33 @@ describe('chunkTokens', () => {
       ' A',
       ' x',
     );
-    fc.assert(
-      fc.property(fc.array(word, { minLength: 100, maxLength: 400 }), (words) => {
-        const { tokens } = chunkTokens(texts(...words), null, count);
-        // Exact but for what a fall in the count leaves behind, which the growth counts once more.
-        const sum = tokens.reduce((total: number, n) => total + (n as number), 0);
-        let highest = 0;
-        let text = '';
-        const direct = words.map((piece) => {
-          text += piece;
-          const total = count(text);
-          const added = Math.max(0, total - highest);
-          highest = Math.max(highest, total);
-          return added;
-        });
+    await fc.assert(
+      fc.asyncProperty(fc.array(word, { minLength: 100, maxLength: 400 }), async (words) => {
+        const { tokens } = await uncountedTokens(texts(...words), null, llama, async () => {});
+        const ends = words.map((_, i) => Buffer.byteLength(words.slice(0, i + 1).join('')));
+        const direct = words.map(() => 0);
+        let end = 0;
+        for (const bytes of Array.from(llama(words.join('')))) {
+          end += bytes;
+          direct[ends.findIndex((chunkEnd) => chunkEnd >= end)]!++;
+        }
         expect(tokens).toEqual(direct);
-        expect(sum).toBe(highest);
       }),
       { numRuns: 8 },
     );
+  });
+
+  it('encodes each character once, and lets others run between small pieces', async () => {
+    const words = Array.from({ length: 400 }, (_, i) => (i % 7 === 0 ? ', and' : ' latency'));
+    const encoded: string[] = [];
+    let pauses = 0;
+    const spy: TokenBytes = (text) => {
+      encoded.push(text);
+      return letters(text);
+    };
+    await uncountedTokens(texts(...words), null, spy, async () => void pauses++);
+    expect(encoded.join('')).toBe(words.join(''));
+    expect(pauses).toBe(encoded.length);
+    expect(Math.max(...encoded.map(({ length }) => length))).toBeLessThan(300);
   });
 });

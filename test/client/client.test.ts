@@ -20,6 +20,9 @@ async function serve(
   return { server: started, client };
 }
 
+/** A tokenizer that makes two tokens of every word. */
+const twoAWord = (text: string): number[] => (text.match(/ \w+/g) ?? []).flatMap((word) => [1, word.length - 1]);
+
 describe('what is sent', () => {
   it('asks for an exact length, streamed, with running usage, from the adapter', async () => {
     const { server, client } = await serve({ adapters: ['a1'] });
@@ -132,17 +135,38 @@ describe('a record', () => {
   });
 
   it.each([
-    ['final', 'tokenizer', [2, 2, 2], (text: string) => 2 * text.trim().split(' ').length],
-    ['none', 'tokenizer', [2, 2, 2], (text: string) => 2 * text.trim().split(' ').length],
+    ['final', 'tokenizer', [2, 2, 2], twoAWord],
+    ['none', 'tokenizer', [2, 2, 2], twoAWord],
     ['final', 'unknown', [null, null, null], null],
     ['none', 'unknown', [null, null, null], null],
-  ] as const)('usage %s gives tokens from %s', async (usage, source, tokens, countTokens) => {
-    const { client } = await serve({ usage, tokensPerChunk: 2 }, { countTokens });
+  ] as const)('usage %s gives tokens from %s', async (usage, source, tokens, tokenBytes) => {
+    const { client } = await serve({ usage, tokensPerChunk: 2 }, { tokenBytes });
     const record = await client.send(spec(), context());
     expect(record.outcome).toBe('ok');
     expect(record.tokenSource).toBe(source);
     expect(record.chunks.map(([, n]) => n)).toEqual(tokens);
     expect(record.usage?.completion_tokens ?? null).toBe(usage === 'final' ? 6 : null);
+  });
+
+  it("does not believe a tokenizer that finds another sum than the server's", async () => {
+    const { client } = await serve({ usage: 'final' }, { tokenBytes: twoAWord });
+    const record = await client.send(spec(), context());
+    expect(record.tokenSource).toBe('one_per_chunk');
+    const twelve = await serve({ usage: 'final', tokensPerChunk: 3 }, { tokenBytes: twoAWord });
+    const other = await twelve.client.send(spec({ outputTokens: 12 }), context());
+    expect(other).toMatchObject({ outcome: 'ok', tokenSource: 'unknown' });
+  });
+
+  it('says that the request is over before it counts tokens', async () => {
+    const order: string[] = [];
+    const tokenBytes = (text: string) => {
+      order.push('counted');
+      return twoAWord(text);
+    };
+    const { client } = await serve({ usage: 'none' }, { tokenBytes });
+    const record = await client.send(spec(), context(), undefined, (error) => order.push(`over ${error}`));
+    expect(record.tokenSource).toBe('tokenizer');
+    expect(order).toEqual(['over null', 'counted']);
   });
 
   it('counts one token a chunk where the final usage says so', async () => {

@@ -33,6 +33,6 @@ export const clientFor = (url: string, over: Partial<ClientOptions> = {}): Clien
     apiKey: null,
     headers: {},
     connections: 1,
-    countTokens: null,
+    tokenBytes: null,
     ...over,
   });

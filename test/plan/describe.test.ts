@@ -33,7 +33,7 @@ test('an endpoint, an open loop by time, no warm-up', () => {
     output: { tokens: 16, control: 'cap' },
   };
   const scenario = scenarioWith(changes, true);
-  const plan = planOf(scenario, { kind: 'endpoint', model: 'm', adapters: [], allowFewer: false });
+  const plan = planOf(scenario, { kind: 'endpoint', models: [{ name: 'm', adapters: [] }], allowFewer: false });
   const lines = describePlan(plan, scenario);
   expect(lines[0]).toBe('Target: the server at http://host:8000/v1 (completions API), model m.');
   expect(lines).toContain('  c2: m, base model alone, 32 tokens in, at most 16 out, 0.5/s poisson');

@@ -9,8 +9,7 @@ const SOFTWARE: TargetFacts = { kind: 'engine', software: true, deviceName: 'Swi
 const GPU: TargetFacts = { kind: 'engine', software: false, deviceName: 'H100' };
 const endpoint = (adapters: string[], allowFewer = false): TargetFacts => ({
   kind: 'endpoint',
-  model: 'meta-8b',
-  adapters,
+  models: [{ name: 'meta-8b', adapters }],
   allowFewer,
 });
 
@@ -363,5 +362,34 @@ describe('warnings', () => {
 
   test('none where all is well', () => {
     expect(warnings({ rank: 8, count: [0, 1, 4] }, { load: { concurrency: 8 } })).toEqual([]);
+  });
+});
+
+describe('several models at an endpoint', () => {
+  const facts = (allowFewer: boolean): TargetFacts => ({
+    kind: 'endpoint',
+    models: [
+      { name: 'big', adapters: ['b1', 'b2'] },
+      { name: 'small', adapters: ['s1'] },
+    ],
+    allowFewer,
+  });
+
+  test('each has its own adapters', () => {
+    const { cells } = planOf(scenarioWith({ adapters: { count: [0, 1] } }, true), facts(false));
+    expect(cells.map(({ at, adapters }) => [at.model, adapters.map(({ name }) => name)])).toEqual([
+      ['big', []],
+      ['big', ['b1']],
+      ['small', []],
+      ['small', ['s1']],
+    ]);
+  });
+
+  test('which of them has too few is said', () => {
+    const scenario = scenarioWith({ adapters: { count: 2 } }, true);
+    const error = failure(() => planOf(scenario, facts(false)));
+    expect(error.message).toBe('too few adapters at the endpoint: 2 adapters for small are needed, only 1 known: s1');
+    expect(error.hint).toContain('vllm serve small');
+    expect(planOf(scenario, facts(true)).cells.map(({ at }) => at.model)).toEqual(['big']);
   });
 });

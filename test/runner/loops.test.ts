@@ -178,21 +178,48 @@ describe('openLoop', () => {
 });
 
 describe('madeAhead', () => {
-  it('gives the same requests in the same order, some made before', () => {
-    fc.assert(
-      fc.property(fc.nat(20), fc.nat(30), (ahead, taken) => {
+  const ALL = 1e9;
+
+  it('gives the same requests in the same order, some made before', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(20), fc.nat(30), async (ahead, taken) => {
         let made = 0;
         const source = specs(() => {
           made++;
           return null;
         });
-        const requests = madeAhead(source, ahead);
+        const requests = await madeAhead(source, { requests: ahead, characters: ALL }, never);
         expect(made).toBe(ahead);
         const got = Array.from({ length: taken }, () => (requests.next().value as RequestSpec).i);
         expect(got).toEqual(Array.from({ length: taken }, (_, i) => i));
         expect(made).toBe(Math.max(ahead, taken));
       }),
     );
+  });
+
+  it('makes no more than the characters that it may hold', async () => {
+    let made = 0;
+    const source = specs(() => {
+      made++;
+      return null;
+    });
+    await madeAhead(source, { requests: 100, characters: 7 }, never); // prompts of one letter
+    expect(made).toBe(7);
+  });
+
+  it('lets others run, and stops when told', async () => {
+    let made = 0;
+    const slow = specs(() => {
+      made++;
+      const until = performance.now() + 4;
+      while (performance.now() < until);
+      return null;
+    });
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(), 30);
+    await madeAhead(slow, { requests: 1_000, characters: ALL }, stop.signal);
+    expect(made).toBeGreaterThan(1);
+    expect(made).toBeLessThan(100);
   });
 });
 

@@ -22,7 +22,7 @@ load: {concurrency: [2]}
 measure: {requests: 6}
 `;
   const scenario = resolveScenario(scenarioFromText(text, null), { withoutGpu: false, endpoint: false, set });
-  return planOf(scenario, { kind: 'endpoint', model: 'base', adapters: ADAPTERS, allowFewer: false });
+  return planOf(scenario, { kind: 'endpoint', models: [{ name: 'base', adapters: ADAPTERS }], allowFewer: false });
 }
 
 export interface Ran {

@@ -2,6 +2,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { BenchError } from '../../src/errors.ts';
 import { isDistribution } from '../../src/result/schema.ts';
+import { endpointSource } from '../../src/target/endpoint.ts';
+import type { TargetSource } from '../../src/target/target.ts';
 import { startTimedServer, type TimedServer, type TimedServerOptions } from '../support/timed-server.ts';
 import { runFor } from './plan-for.ts';
 
@@ -184,6 +186,59 @@ describe('when the server dies in mid-run', () => {
       state: 'done',
       errors: { reset_mid_stream: 1, reset_before_headers: 1 },
     });
+  });
+});
+
+describe('when the server dies between two runs', () => {
+  it('begins the next run again once an endpoint is back, and says what happened', async () => {
+    const server = await serve();
+    let again: Promise<TimedServer> | null = null;
+    const { outcome } = await runFor(server.url, ['measure.repeats=2'], {
+      progress: (event) => {
+        if (event.kind !== 'run-end' || again !== null) return;
+        again = server
+          .close()
+          .then(() => new Promise((resolve) => setTimeout(resolve, 1_500)))
+          .then(() => serve({ port: server.port }));
+      },
+    });
+    await again;
+    expect(outcome.cells[0]!.runs.map(({ state }) => state)).toEqual(['done', 'done']);
+    expect(outcome.failures).toMatchObject([
+      { code: 'TARGET_DIED', message: expect.stringMatching(/^c1: .*stopped answering/) as string },
+    ]);
+    expect(outcome.warnings.join('\n')).not.toContain('could not be measured');
+  });
+
+  it('never hands on one that is known to be dead: its reason is told, and a new one runs the cell', async () => {
+    const server = await serve();
+    const real = endpointSource({ url: server.url, api: 'completions', apiKeyEnv: null, headers: {}, env: {} });
+    const deaths: ((sentence: string) => void)[] = [];
+    const source: TargetSource = {
+      ...real,
+      async bringUp(...asked) {
+        const target = await real.bringUp(...asked);
+        const { info, connection, model } = target;
+        return {
+          ...{ info, connection, model },
+          died: new Promise((resolve) => deaths.push(resolve)),
+          ensureAdapters: (cell) => target.ensureAdapters(cell),
+          suspect: () => target.suspect(),
+          stop: () => target.stop(),
+        };
+      },
+    };
+    const { outcome } = await runFor(server.url, ['measure.repeats=2'], {
+      source,
+      progress: (event) => {
+        if (event.kind === 'run-end' && deaths.length === 1) deaths[0]!('the engine was ended by SIGKILL');
+      },
+    });
+    expect(deaths).toHaveLength(2);
+    expect(outcome.cells[0]!.runs.map(({ state }) => state)).toEqual(['done', 'done']);
+    expect(outcome.failures.map(({ code, message }) => [code, message])).toEqual([
+      ['TARGET_DIED', 'before c1: the engine was ended by SIGKILL'],
+    ]);
   });
 });
 

@@ -80,6 +80,11 @@ describe('one fault is told with its place, what was expected and what was found
     [{ measure: '{drain: 30}' }, 's.yaml:1:18: measure.drain: expected a duration with its unit (ms, s, m or h)'],
     [{ measure: '{requests: 0s}' }, 'measure.requests: expected a duration, above 0, found "0s"'],
     [{ measure: '{requests: {at_least: 3}}' }, 'measure.requests.per_concurrency: is missing'],
+    [
+      { request: '{extra_body: {top_k: 5, n: 2}}' },
+      's.yaml:1:37: request.extra_body.n: cannot be set here: a request has one answer',
+    ],
+    [{ request: '{extra_body: {max_tokens: 9}}' }, 'request.extra_body.max_tokens: cannot be set here: output.tokens'],
     [{ request: '{timeout: 0s}' }, 's.yaml:1:20: request.timeout: expected a duration, above 0, found "0s"'],
     [{ slo: '' }, 'slo: expected {ttft: 500ms, itl: 50ms}, found null'],
     [{ target: 'nim' }, 's.yaml:1:9: target: expected engine or {url: http://host:8000/v1, ..}, found "nim"'],

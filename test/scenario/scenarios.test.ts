@@ -45,7 +45,7 @@ describe.each(FILES)('%s', (file) => {
     ]);
     const set = [`adapters.names=${JSON.stringify(Object.fromEntries(byRank))}`];
     const scenario = resolveScenario(source, { withoutGpu: false, endpoint: true, url: 'http://h:1/v1', set });
-    const plan = planOf(scenario, { kind: 'endpoint', model: 'm', adapters: [], allowFewer: false });
+    const plan = planOf(scenario, { kind: 'endpoint', models: [{ name: 'm', adapters: [] }], allowFewer: false });
     expect(new Set(plan.cells.map((cell) => cell.at.model))).toEqual(new Set(['m']));
   });
 });

@@ -36,7 +36,7 @@ load: {concurrency: [2]}
     scenario,
     target === 'engine'
       ? { kind: 'engine', software: false, deviceName: 'any' }
-      : { kind: 'endpoint', model, adapters, allowFewer: false },
+      : { kind: 'endpoint', models: [{ name: model, adapters }], allowFewer: false },
   );
 }
 

@@ -3,7 +3,14 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BenchError } from '../../src/errors.ts';
-import { adaptersOf, chooseModel, type EndpointOptions, probeEndpoint } from '../../src/target/endpoint-probe.ts';
+import {
+  adaptersOf,
+  checkUrl,
+  chooseModel,
+  type EndpointOptions,
+  probeEndpoint,
+  requireAdapters,
+} from '../../src/target/endpoint-probe.ts';
 
 const KEY = 'sk-very-secret-0123456789';
 const servers: Server[] = [];
@@ -166,5 +173,60 @@ describe('chooseModel', () => {
     expect(adaptersOf(facts, 'small')).toEqual(['a2']);
     // A server may name the parent by a path; with one base model there is no doubt.
     expect(adaptersOf({ ...facts, baseModels: ['served-name'] }, 'served-name')).toEqual(['a1', 'a2']);
+  });
+});
+
+describe('checkUrl', () => {
+  it('takes the address of a server', () => {
+    for (const url of ['http://host:8000/v1', 'https://host', 'http://[::1]:8000/v1/']) checkUrl(url, '--endpoint');
+  });
+
+  it.each([
+    `http://me:${KEY}@host/v1`,
+    `http://me:1/${KEY}@host/v1`,
+    `me:${KEY}@host:8000`,
+    `http://host/v1?key=${KEY}`,
+    `http://host:x/v1#${KEY}`,
+  ])('never repeats %s', async (url) => {
+    const error = await failure(Promise.resolve().then(() => checkUrl(url, '--endpoint')));
+    expect(error).toMatchObject({ code: 'USAGE', exitCode: 2 });
+    expect(error.message).toMatch(/^--endpoint: /);
+    expect(`${error.message} ${error.hint}`).not.toContain(KEY);
+  });
+});
+
+describe('requireAdapters', () => {
+  const facts = {
+    baseUrl: 'http://h/v1',
+    baseModels: ['big', 'small'],
+    adapters: [
+      { name: 'sql', parent: 'big' },
+      { name: 'law', parent: 'small' },
+      { name: 'odd', parent: '/models/big' },
+    ],
+    server: {},
+  };
+
+  it('takes those of the model, and those whose parent is nobody that the server names', () => {
+    requireAdapters(facts, 'big', ['sql', 'odd']);
+    requireAdapters(facts, 'small', []);
+    requireAdapters({ ...facts, adapters: [] }, 'big', ['unlisted']);
+    requireAdapters({ ...facts, baseModels: ['served-name'] }, 'served-name', ['sql', 'law']);
+  });
+
+  it('says what is missing, and what there is', () => {
+    expect(() => requireAdapters(facts, 'big', ['sql', 'slq', 'x'])).toThrow(
+      expect.objectContaining({
+        code: 'PLAN_INVALID',
+        message: 'http://h/v1 has no adapter slq, x; it has sql, law, odd',
+        hint: 'did you mean sql?',
+      }),
+    );
+  });
+
+  it("refuses another model's", () => {
+    expect(() => requireAdapters(facts, 'small', ['law', 'sql'])).toThrow(
+      'adapter sql belongs to big, not to small, whose adapters are law',
+    );
   });
 });

@@ -94,6 +94,25 @@ describe('measured requests', () => {
     expect(measured(cell, 10)).toEqual(measured(cell, 10, { nonce: 'other' }));
   });
 
+  test('reused prompts are those of every run, load and output: only their lengths and the scenario decide', () => {
+    const tokens = { uniform: { min: 5, max: 20 } };
+    const load = { concurrency: [2, 8] };
+    const plan = planOf(
+      scenarioWith({ prompt: { tokens, reuse: true }, output: { tokens: [4, 9] }, load, measure: { repeats: 2 } }),
+      { kind: 'engine', software: false, deviceName: 'x' },
+    );
+    expect(plan.runs).toHaveLength(8);
+    expect(new Set(plan.runs.map(({ seed }) => seed)).size).toBe(8);
+    const sent = plan.runs.map(({ cell: id, seed, order }) => {
+      const cell = plan.cells.find((other) => other.id === id)!;
+      return measured(cell, 12, { seed, nonce: `n${order}` }).map(({ prompt, promptTokens }) => [prompt, promptTokens]);
+    });
+    for (const prompts of sent) expect(prompts).toEqual(sent[0]);
+    const other = cellWith({ prompt: { tokens, reuse: true }, measure: { seed: 2 } });
+    expect(measured(other, 1)[0]!.prompt).not.toBe(sent[0]![0]![0]);
+    expect(cellWith({}).prompt).toEqual({ lengths: { kind: 'fixed', tokens: 32 }, reuse: false });
+  });
+
   test('each prompt has the tokens its request says, as drawn', () => {
     const requests = measured(cellWith(drawn), 200);
     for (const { prompt, promptTokens } of requests) expect(tokenizer.encode(prompt)).toHaveLength(promptTokens);
