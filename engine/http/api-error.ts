@@ -37,6 +37,12 @@ export class ApiError extends Error {
 export const invalid = (message: string, param: string | null, code: string | null = null): ApiError =>
   new ApiError(400, message, { param, code });
 
+export const tooLong = (tokens: string, limit: number): ApiError =>
+  new ApiError(400, `This model's maximum context length is ${limit} tokens, but the prompt alone has ${tokens}.`, {
+    param: 'prompt',
+    code: 'context_length_exceeded',
+  });
+
 export const modelNotFound = (name: string, available: readonly string[]): ApiError =>
   new ApiError(404, `The model '${name}' does not exist. This server has: ${available.join(', ')}.`, {
     param: 'model',

@@ -20,11 +20,12 @@ export interface GenerateContext extends GenerationContext {
 }
 
 export function generateRoutes(app: FastifyInstance, context: GenerateContext): void {
+  const { maxModelLen } = context.core.info;
   app.post('/v1/completions', async (request, reply) =>
-    answered(await completionOf(parseCompletionBody(request.body), context), request, reply, context),
+    answered(await completionOf(parseCompletionBody(request.body, maxModelLen), context), request, reply, context),
   );
   app.post('/v1/chat/completions', async (request, reply) =>
-    answered(await chatOf(parseChatBody(request.body), context), request, reply, context),
+    answered(await chatOf(parseChatBody(request.body, maxModelLen), context), request, reply, context),
   );
 }
 

@@ -2,13 +2,13 @@
  * A request body to the one thing the engine is asked to do: which model, which prompt ids, which sampling, which limits.
  *
  * Parsed bodies in, a Generation out, or an ApiError. Prompts are tokenized here, in pieces, so that a huge one does not
- * hold up /health. Prompt ids are the tokenizer's; they are folded into the model's vocabulary only when submitted.
+ * hold up /health, and not at all where they cannot fit. Prompt ids are the tokenizer's; they are folded into the model's vocabulary only when submitted.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EngineCore, SequenceRequest } from '../core.ts';
 import { type ChatMessage, encodeChatPieces } from '../models/chat-template.ts';
 import { fold, joined, LLAMA3_SPECIAL, type Tokenizer } from '../models/tokenizer.ts';
-import { ApiError, invalid, modelNotFound } from './api-error.ts';
+import { ApiError, invalid, modelNotFound, tooLong } from './api-error.ts';
 import type { ChatBody, CompletionBody } from './request-schema.ts';
 
 export interface Generation {
@@ -50,7 +50,12 @@ export async function chatOf(body: ChatBody, context: GenerationContext): Promis
     throw invalid("'max_tokens' and 'max_completion_tokens' differ; send one of them.", 'max_tokens');
   }
   const limit = context.core.info.maxModelLen;
-  const prompt = await collected(encodeChatPieces(chatMessages(body.messages), context.tokenizer), limit);
+  const messages = chatMessages(body.messages);
+  refuseOverlong(
+    messages.map(({ content }) => content.trim()),
+    context,
+  );
+  const prompt = await collected(encodeChatPieces(messages, context.tokenizer), limit);
   return generation(
     'chat',
     body,
@@ -93,11 +98,20 @@ export async function collected(pieces: Iterable<Uint32Array>, limit: number): P
   return joined(all);
 }
 
-async function promptIds(body: CompletionBody, { core, tokenizer }: GenerationContext): Promise<Uint32Array> {
+/** Refuses texts that have too many tokens however they are cut, before any of the work of finding out how many. */
+function refuseOverlong(texts: readonly string[], { core, tokenizer }: GenerationContext): void {
   const limit = core.info.maxModelLen;
-  const prompt = onePrompt(body.prompt);
+  const bytes = texts.reduce((total, text) => total + Buffer.byteLength(text), 0);
+  const least = Math.ceil(bytes / tokenizer.longestTokenBytes);
+  if (least > limit) throw tooLong(`at least ${least}`, limit);
+}
+
+async function promptIds({ prompt, ...body }: CompletionBody, context: GenerationContext): Promise<Uint32Array> {
+  const { core, tokenizer } = context;
+  const limit = core.info.maxModelLen;
   let ids: Uint32Array;
   if (typeof prompt === 'string') {
+    refuseOverlong([prompt], context);
     ids = await collected(tokenizer.encodePieces(prompt), limit);
     if (body.add_special_tokens === true) ids = joined([Uint32Array.of(LLAMA3_SPECIAL.beginOfText), ids]);
   } else {
@@ -109,20 +123,6 @@ async function promptIds(body: CompletionBody, { core, tokenizer }: GenerationCo
   }
   if (ids.length === 0) throw invalid("'prompt': expected at least one token, got none.", 'prompt');
   return ids;
-}
-
-/** OpenAI allows a list of prompts in one request; a list of one is that one, more are refused. */
-function onePrompt(prompt: CompletionBody['prompt']): string | number[] {
-  if (typeof prompt === 'string') return prompt;
-  const [first] = prompt;
-  if (typeof first !== 'string' && !Array.isArray(first)) return prompt as number[];
-  if (prompt.length > 1) {
-    throw invalid(
-      `'prompt': ${prompt.length} prompts in one request are not supported; send a request for each.`,
-      'prompt',
-    );
-  }
-  return first;
 }
 
 function generation(
@@ -173,9 +173,3 @@ function generation(
     continuousUsage,
   };
 }
-
-const tooLong = (tokens: string, limit: number): ApiError =>
-  new ApiError(400, `This model's maximum context length is ${limit} tokens, but the prompt alone has ${tokens}.`, {
-    param: 'prompt',
-    code: 'context_length_exceeded',
-  });

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { OpenAI } from 'openai';
 import { afterEach, describe, expect, it } from 'vitest';
+import { chosenDevice } from '../support/device.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/engine/main.js', import.meta.url));
 const MODEL = 'llama-3.2-1b@1/8';
@@ -139,6 +140,36 @@ describe('the launcher', () => {
     first.child.kill('SIGTERM');
     expect((await first.ended).code).toBe(0);
     await untilGone(ready['pid'] as number);
+  });
+
+  it('answers /health while a long step runs', async () => {
+    // A second or so on two cores; a GPU needs a bigger model to be busy at all.
+    const model = chosenDevice().software ? MODEL : 'llama-3.2-1b';
+    const rows = 256;
+    const limits = ['--max-model-len', `${rows + 1}`, '--max-num-batched-tokens', `${rows}`, '--max-num-seqs', '1'];
+    const { line } = launch('--model', model, '--port', '0', ...limits);
+    const url = (await line())['url'] as string;
+    const stepsIn = async () =>
+      Number(/^lorabench:steps_total\S* (\d+)$/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1]);
+    const before = await stepsIn();
+    let done = false;
+    const completion = fetch(`${url}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model, prompt: Array(rows).fill(5), max_tokens: 1 }),
+    }).then(async (response) => {
+      done = true;
+      return response.json();
+    });
+    let answered = 0;
+    while (!done) {
+      expect((await fetch(`${url}/health`)).status).toBe(200);
+      if (!done) answered += 1;
+    }
+    expect(await completion).toMatchObject({ usage: { prompt_tokens: rows, completion_tokens: 1 } });
+    expect((await stepsIn()) - before).toBe(1);
+    // Held up by the step, the first could come before it and the second with its result.
+    expect(answered).toBeGreaterThan(3);
   });
 
   it('says so with exit code 5 when the server dies', async () => {

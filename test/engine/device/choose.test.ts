@@ -16,6 +16,16 @@ function hideVulkan(): void {
   vi.stubEnv('VK_ICD_FILENAMES', '/nowhere/icd.json');
 }
 
+/** As a failed assertion in a driver's own code ends a process: a line, and SIGABRT with nothing unwound. */
+const ABORT = "require('fs').writeSync(2, 'driver: assertion failed\\n'); process.kill(process.pid, 'SIGABRT');";
+
+/** Has every self-test run this first. */
+function abortIn(folder: string, code: string): void {
+  const script = join(folder, 'abort.cjs');
+  writeFileSync(script, code);
+  vi.stubEnv('NODE_OPTIONS', `--require=${script}`);
+}
+
 async function refusal(choice: Promise<unknown>): Promise<EngineError> {
   const error = await choice.then(
     () => new Error('a device was chosen'),
@@ -42,13 +52,7 @@ describe('auto', () => {
   it('says what each lacked when none works', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'lorabench-abort-'));
     try {
-      const script = join(folder, 'abort.cjs');
-      // As a failed assertion in a driver's own code ends a process: a line, and SIGABRT with nothing unwound.
-      writeFileSync(
-        script,
-        "require('fs').writeSync(2, 'driver: assertion failed\\n'); process.kill(process.pid, 'SIGABRT');",
-      );
-      vi.stubEnv('NODE_OPTIONS', `--require=${script}`);
+      abortIn(folder, ABORT);
       const lines: string[] = [];
       const error = await refusal(chooseDevice('auto', (line) => lines.push(line)));
       for (const candidate of CANDIDATES) expect(error.message).toContain(`${candidate}: `);
@@ -80,6 +84,26 @@ describe('a device asked for by name', () => {
     });
     expect(chosen).toEqual({ ...chosenDevice(), env: chosen.env });
   });
+
+  it.each(['embed', 'rmsnorm', 'shrink', 'matmul', 'rope-kv', 'attention', 'sample'])(
+    "is refused when its driver aborts on the engine's %s",
+    async (kernel) => {
+      const folder = mkdtempSync(join(tmpdir(), 'lorabench-abort-'));
+      try {
+        const opened = `const fs = require('fs'); const { readFileSync } = fs;
+          fs.readFileSync = (path, ...rest) => {
+            if (String(path).endsWith('/${kernel}.wgsl')) { ${ABORT} }
+            return readFileSync(path, ...rest);
+          };
+          require('module').syncBuiltinESMExports();`;
+        abortIn(folder, opened);
+        const error = await refusal(chooseDevice(chosenDevice().candidate, () => {}));
+        expect(error.message).toContain('its self-test was ended by SIGABRT: driver: assertion failed');
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
 
   it('is not a GPU when the default one is software', async () => {
     if (chosenDevice().candidate !== 'swiftshader') return; // its environment makes SwiftShader Vulkan's only device

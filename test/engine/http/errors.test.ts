@@ -13,6 +13,12 @@ beforeEach(async () => {
   s = await serving({ maxModelLen: 100 });
 });
 
+/** Letters in no order, and nothing between them. */
+const letters = (count: number) =>
+  Array.from({ length: count }, (_, i) => String.fromCharCode(97 + ((Math.imul(i + 1, 0x9e3779b1) >>> 8) % 26))).join(
+    '',
+  );
+
 const errorOf = async (path: string, body: unknown) => {
   const response = await post(`${s.url}${path}`, body);
   const answer = (await response.json()) as {
@@ -60,7 +66,11 @@ describe('what a completion may not ask for', () => {
     [{ prompt: null }, 'prompt'],
     [{ prompt: [1, 128256] }, 'prompt'],
     [{ prompt: [1, -1] }, 'prompt.1'],
-    [{ prompt: [1, 'a'] }, 'prompt'],
+    [{ prompt: [1, 'a'] }, 'prompt.1'],
+    [{ prompt: [1, 2, 1.5, -1] }, 'prompt.2'],
+    [{ prompt: [[1, 2, null]] }, 'prompt.0.2'],
+    [{ prompt: [{}] }, 'prompt.0'],
+    [{ prompt: [[]] }, 'prompt'],
     [{ prompt: ['a', 'b'] }, 'prompt'],
     [{ model: 5 }, 'model'],
   ])('%j is refused, naming the parameter', async (body, param) => {
@@ -89,6 +99,7 @@ describe('what a chat may not ask for', () => {
     [{ messages: 'hi' }, 'messages'],
     [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages.0.role'],
     [{ messages: [{ role: 'user' }] }, 'messages.0.content'],
+    [{ messages: [...MESSAGES, { role: 'user', content: 'x', naem: 1 }, 5] }, 'messages.1.naem'],
     [{ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: 'x' }] }] }, 'messages.0.content'],
     [{ max_tokens: 5, max_completion_tokens: 6 }, 'max_tokens'],
     [{ prompt: 'x' }, 'prompt'],
@@ -108,6 +119,10 @@ describe('the context length', () => {
   it.each([
     ['a prompt that fills it', { prompt: Array(100).fill(5) }],
     ['a prompt far beyond it', { prompt: 'word '.repeat(200_000) }],
+    ['a list of ids far beyond it', { prompt: Array(500_000).fill(5) }],
+    ['the same list in a list', { prompt: [Array(500_000).fill(5)] }],
+    ['one endless run of letters', { prompt: 'a'.repeat(1_000_000) }],
+    ['an unbroken text of many letters', { prompt: letters(262_144) }],
     ['a prompt and an output that exceed it', { prompt: Array(90).fill(5), max_tokens: 11 }],
   ])('refuses %s, with the numbers', async (_, body) => {
     const error = await completion(body);
@@ -120,8 +135,12 @@ describe('the context length', () => {
     expect((await post(`${s.url}/v1/completions`, body)).status).toBe(200);
   });
 
-  it('refuses a chat that exceeds it', async () => {
-    const error = await chat({ messages: [{ role: 'user', content: 'word '.repeat(200) }] });
+  it.each([
+    ['by what is said', [{ role: 'user', content: 'word '.repeat(200) }]],
+    ['by one endless run', [{ role: 'user', content: letters(262_144) }]],
+    ['by the number of its messages', Array(26).fill({ role: 'user', content: '' })],
+  ])('refuses a chat that exceeds it %s', async (_, messages) => {
+    const error = await chat({ messages });
     expect(error).toMatchObject({ status: 400, code: 'context_length_exceeded' });
   });
 });

@@ -59,6 +59,22 @@ describe('/tokenize', () => {
   });
 });
 
+describe('/tokenize of what no context holds', () => {
+  it.each([
+    ['one letter', 'a'.repeat(262_144), 32_768],
+    ['a stretch of all letters', 'qzjxkvbwpf'.repeat(26_000), null],
+    ['line ends', '\n'.repeat(300_000), null],
+  ])('counts it: %s', async (_, prompt, count) => {
+    const { url, tokenizer } = await serving();
+    const response = await post(`${url}/tokenize`, { prompt });
+    expect(response.status).toBe(200);
+    const answer = (await response.json()) as { count: number; tokens: number[] };
+    expect(answer.count).toBe(answer.tokens.length);
+    if (count !== null) expect(answer.count).toBe(count);
+    expect(tokenizer.decode(answer.tokens) === prompt).toBe(true);
+  });
+});
+
 describe('/metrics', () => {
   it('counts requests and tokens under the names of vLLM', async () => {
     const { url, core, client } = await serving({ stepMs: 20 });

@@ -77,6 +77,60 @@ describe('encode', () => {
   });
 });
 
+describe('text without a break', () => {
+  const letters = (count: number) =>
+    Array.from({ length: count }, (_, i) => 97 + ((Math.imul(i + 1, 0x9e3779b1) >>> 8) % 26));
+  const longest = (text: string) =>
+    Math.max(...[...tokenizer.encodePieces(text)].map((ids) => tokenizer.decode(ids).length));
+
+  it.each([
+    ['letters', String.fromCharCode(...letters(10_000))],
+    ['one letter', 'a'.repeat(262_144)],
+    ['spaces', ' '.repeat(10_000)],
+    ['line ends', '\r\n'.repeat(5_000)],
+    ['signs', '!?'.repeat(5_000)],
+    ['Chinese', '镇中文'.repeat(4_000)],
+    ['characters of two halves', `a${'🦙'.repeat(5_000)}`],
+    ['letters of two halves', `a${'𠀀'.repeat(5_000)}`],
+    ['signs of broken text', '\ufffd'.repeat(3_000)],
+  ])('is encoded in bounded pieces and comes back whole: %s', (_, text) => {
+    expect(longest(text)).toBeLessThanOrEqual(512);
+    const ids = tokenizer.encode(text);
+    expect(tokenizer.decode(ids) === text).toBe(true);
+    expect([...joined([...tokenizer.encodePieces(text)])]).toEqual([...ids]);
+    expect(ids.length * tokenizer.longestTokenBytes).toBeGreaterThanOrEqual(Buffer.byteLength(text));
+  });
+
+  it('has the published ids of each part of 512, and of what stands around it', () => {
+    const run = String.fromCharCode(...letters(1_300));
+    const expected = [
+      'some words,',
+      ` ${run.slice(0, 511)}`,
+      run.slice(511, 1_023),
+      `${run.slice(1_023)} and more  of them\n`,
+    ].flatMap((part) => llama3.encode(part, { bos: false, eos: false }));
+    expect([...tokenizer.encode(`some words, ${run} and more  of them\n`)]).toEqual(expected);
+  });
+
+  it('is cut before the space that the split leaves to what follows several of them', () => {
+    for (let before = 500; before < 520; before++) {
+      const text = `${'a'.repeat(before)}  \t🦙${' b'.repeat(300)}`;
+      const head = tokenizer.encode('a'.repeat(before));
+      expect([...tokenizer.encode(text)].slice(head.length, head.length + 3)).toEqual([256, 197, 9468]);
+    }
+  });
+
+  it('is left whole up to 511 characters', () => {
+    const text = `x  ${String.fromCharCode(...letters(511))}`;
+    expect([...tokenizer.encode(text)]).toEqual(llama3.encode(text, { bos: false, eos: false }));
+  });
+
+  it('knows its longest token', () => {
+    expect(tokenizer.longestTokenBytes).toBe(128);
+    expect(tokenizer.encode(' '.repeat(128)).length).toBe(1);
+  });
+});
+
 describe('bytesOf', () => {
   it('gives the bytes whose text decode gives, even of parts of a character', () => {
     const llama = tokenizer.encode('🦙');
