@@ -1,7 +1,9 @@
 /** The engine's settings, after flags are parsed and defaults that need no device are applied. Plain data: it crosses threads. */
 export interface EngineConfig {
-  /** Preset or stand-in name, see models/geometry.ts. */
+  /** Preset or stand-in name (models/geometry.ts), or a Hugging Face folder. */
   model: string;
+  /** The base model's name in requests; null: the preset's, or the folder's own. */
+  servedModelName: string | null;
   weights: 'f16';
   /** Seed of the random weights. */
   seed: number;
@@ -12,11 +14,16 @@ export interface EngineConfig {
   maxNumSeqs: number | null;
   /** Rows a step may have; null: by device. */
   maxNumBatchedTokens: number | null;
+  /** Slots: adapters on the device at once. */
   maxGpuLoras: number;
+  /** Adapters from files kept in host memory, those on the device included; at least 1. */
+  maxCpuLoras: number;
   maxLoraRank: number;
   /** Bytes the engine may take on the device; null: unknown, try. */
   gpuMemory: number | null;
   batchInvariant: boolean;
+  /** An adapter to fold into the weights before anything is served, under its name. */
+  merge: { name: string; path: string } | null;
   /** Validate every call and keep robust access (tests); off in production for speed. */
   validate: boolean;
 }

@@ -4,6 +4,7 @@
  * `startCore()` in worker/client.ts gives an EngineCore that talks to the worker by messages; nothing in http/ knows that.
  * Stamps are integer nanoseconds of process.hrtime, which worker threads share.
  */
+import type { AdapterFormat, AdapterKind } from './adapter-files/adapter.ts';
 import type { Geometry } from './models/geometry.ts';
 
 export interface SequenceRequest {
@@ -32,6 +33,11 @@ export interface SequenceTimings {
   admitted: number;
   /** Time waited for the adapter to be resident, in ns; 0 when it was. */
   adapterWait: number;
+  /** Where the adapter was when the request came; null for the base model. */
+  adapterTier: Tier | null;
+  /** Bytes that were read and sent to the device for this request to run, and the time of that work alone, in ns. */
+  adapterBytes: number;
+  adapterLoad: number;
   /** The device took up its first prefill chunk: submitted, and the step before it done. */
   prefillStart: number;
   /** Its first token's id was read back. */
@@ -52,14 +58,26 @@ export interface SequenceHandle {
   cancel(): void;
 }
 
+/** Where an adapter's weights are: in a device slot, in host memory, or in its file only. */
+export const TIERS = ['device', 'host', 'disk'] as const;
+export type Tier = (typeof TIERS)[number];
+
 export interface AdapterInfo {
   name: string;
-  /** As given to load: "synthetic:rank=16,seed=3". */
+  /** As given to load: "synthetic:rank=16,seed=3", or a file or folder. */
   path: string;
+  kind: AdapterKind;
+  format: AdapterFormat | 'synthetic';
   rank: number;
+  /** Bytes it takes on the device, there or not. */
   bytes: number;
+  /** A synthetic adapter is made on the device from its seed, which counts as host memory. */
+  tier: Tier;
+  pinned: boolean;
   /** Sequences that use it now. */
   users: number;
+  /** Times it was brought to the device. */
+  loads: number;
 }
 
 /** Monotonic counters and gauges, as of the last step. */
@@ -94,7 +112,10 @@ export interface EngineInfo {
   maxNumSeqs: number;
   maxNumBatchedTokens: number;
   maxGpuLoras: number;
+  maxCpuLoras: number;
   maxLoraRank: number;
+  /** The adapter folded into the weights, when one was; the base model is then served under its name. */
+  merged: { name: string; path: string; kind: AdapterKind; rank: number } | null;
   kvBlockSize: number;
   kvBlocks: number;
   batchInvariant: boolean;
@@ -102,15 +123,37 @@ export interface EngineInfo {
   memoryPlan: string[];
 }
 
-export type LoadError = { code: 'bad_path' | 'rank_too_big' | 'no_slot' | 'exists'; message: string };
+export type LoadError = { code: 'bad_path' | 'bad_file' | 'rank_too_big' | 'no_slot' | 'exists'; message: string };
+
+/** What can be asked of an adapter's place. `to` is where evict leaves it (host or disk) and where prefetch brings it. */
+export interface ResidencyRequest {
+  action: 'pin' | 'unpin' | 'prefetch' | 'evict';
+  name: string;
+  to: Tier;
+}
+export type ResidencyError = { code: 'not_found' | 'in_use' | 'no_slot' | 'bad_file'; message: string };
+
+export interface LoadOptions {
+  /** How far up it is brought before the call resolves; `device` only where that evicts nobody. Default device. */
+  to?: Tier;
+  /** Takes the place of an adapter of that name, once its sequences have ended. Default false: `exists`. */
+  replace?: boolean;
+}
 
 export interface EngineCore {
   readonly info: EngineInfo;
   submit(request: SequenceRequest, listener: SequenceListener): SequenceHandle;
-  /** Loads an adapter into a slot. `path` is "synthetic:rank=R,seed=S" (files come later). Resolves to an error, never throws for bad input. */
-  loadAdapter(name: string, path: string): Promise<LoadError | null>;
+  /**
+   * Makes an adapter known by name: its file is checked whole, and brought up. More adapters than slots is fine: requests
+   * bring theirs in. Resolves to an error, never throws for bad input.
+   */
+  loadAdapter(name: string, path: string, options?: LoadOptions): Promise<LoadError | null>;
   /** Waits for the sequences that use it; new requests for it are refused meanwhile. False when there is no such adapter. */
   unloadAdapter(name: string): Promise<boolean>;
+  /** Moves or pins an adapter; resolves when that is done. `evict` of one in use is refused. */
+  residency(request: ResidencyRequest): Promise<ResidencyError | null>;
+  /** Where adapters go when their last sequence ends: device (stay until their slot is needed), or each time host or disk. */
+  setIdleTier(tier: Tier): Promise<void>;
   adapters(): AdapterInfo[];
   stats(): EngineStats;
   /** Resolves with a sentence when the device is lost or the worker dies; the process should end then. */
