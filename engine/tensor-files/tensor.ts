@@ -20,11 +20,21 @@ export interface StoredTensor {
   read(first?: number, count?: number): Promise<Float32Array>;
 }
 
+/** A tensor of a type that weights do not have (integers, f64, fp8), or something that is none: it can be listed only. */
+export interface OtherTensor {
+  readonly name: string;
+  /** The type as its file names it: "I64", "LongStorage"; "NoneType", "int", "str" for what is no tensor. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
 export interface TensorFile {
   readonly path: string;
   /** Bytes on disk. */
   readonly bytes: number;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** What else it holds by name, which nothing here can read: refuse it, or leave it out knowingly. */
+  readonly others: ReadonlyMap<string, OtherTensor>;
   /** What the file says beside its tensors, such as safetensors' __metadata__. */
   readonly metadata: Readonly<Record<string, string>>;
   close(): Promise<void>;
