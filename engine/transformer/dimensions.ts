@@ -54,24 +54,45 @@ export function groupShapes(g: Geometry): Record<Group, GroupShape> {
 
 export interface LoraLayout {
   groups: Record<Group, LoraShape>;
-  /** Words of one layer's A pool and B pool. */
+  /** Words of one layer's A pool and B pool; both 0 without slots. */
   aWords: number;
   bWords: number;
   pages: number;
+  slots: number;
+  /**
+   * Column words (kernels/matmul.wgsl) at the end of the B pool: where those of slot 0 begin, how many a slot has (one a
+   * column of every group), and where within them each group's begin.
+   */
+  columnsAt: number;
+  columnWords: number;
+  groupColumns: Record<Group, number>;
 }
 
-/** Where each group's pages lie in a layer's two pools. `pages` 0 (no slots) leaves pools of one word, to have a buffer to bind. */
-export function loraLayout(g: Geometry, pages: number, maxRank: number): LoraLayout {
+/** Where each group's pages, and each slot's column words, lie in a layer's two pools. */
+export function loraLayout(g: Geometry, pages: number, maxRank: number, slots: number): LoraLayout {
   const shapes = groupShapes(g);
   const ranks = Math.ceil(maxRank / RANKS_PER_PAGE) * RANKS_PER_PAGE;
+  const columnWords = GROUPS.reduce((sum, group) => sum + shapes[group].n, 0);
+  const columnsAt = (pages * columnWords * RANKS_PER_PAGE) / 2;
   let a = 0;
   let b = 0;
+  let columns = 0;
   const groups = {} as Record<Group, LoraShape>;
+  const groupColumns = {} as Record<Group, number>;
   for (const group of GROUPS) {
     const { k, n, slices } = shapes[group];
-    groups[group] = { slices: slices.map(({ at }) => at), ranks, aAt: a, bAt: b };
+    groups[group] = {
+      slices: slices.map(({ at }) => at),
+      ranks,
+      aAt: a,
+      bAt: b,
+      columnsAt: columnsAt + columns,
+      columnWords,
+    };
+    groupColumns[group] = columns;
     a += (pages * slices.length * RANKS_PER_PAGE * k) / 2;
     b += (pages * n * RANKS_PER_PAGE) / 2;
+    columns += n;
   }
-  return { groups, aWords: Math.max(1, a), bWords: Math.max(1, b), pages };
+  return { groups, aWords: a, bWords: b + slots * columnWords, pages, slots, columnsAt, columnWords, groupColumns };
 }

@@ -4,11 +4,11 @@
  */
 import type { EngineConfig } from '../config.ts';
 import { EngineError } from '../errors.ts';
-import { padColumns } from '../kernels/matmul.ts';
 import { pagesFor } from '../lora/slots.ts';
-import { type Geometry, standInDivisors } from '../models/geometry.ts';
+import { type Geometry, PRESETS, standInDivisors } from '../models/geometry.ts';
 import { stepCapacity } from '../scheduler/step-data.ts';
-import { GROUPS, groupShapes, loraLayout } from './dimensions.ts';
+import { loraLayout } from './dimensions.ts';
+import { type Norms, weightSizes } from './weights.ts';
 
 export const KV_BLOCK = 16;
 
@@ -41,20 +41,30 @@ export interface DeviceLimits {
   maxStorageBufferBindingSize: number;
 }
 
+export interface PlanOptions {
+  /** Whether the model's norms are its own (weights.ts). Default shared. */
+  norms?: Norms;
+  /** 1 for the first try; halved by the caller when the device said no. */
+  shrinkKv?: number;
+}
+
 /**
- * @param shrinkKv 1 for the first try; halved by the caller when the device said no
  * @throws EngineError too_big with what is needed, what there is and what would fit
  */
-export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimits, shrinkKv = 1): MemoryPlan {
+export function planMemory(
+  g: Geometry,
+  config: EngineConfig,
+  limits: DeviceLimits,
+  { norms = 'shared', shrinkKv = 1 }: PlanOptions = {},
+): MemoryPlan {
   const { software } = limits;
   const maxModelLen = Math.min(config.maxModelLen ?? Math.min(g.maxPosition, software ? 2048 : 8192), g.maxPosition);
   const { maxNumSeqs, maxNumBatchedTokens } = batchLimits(config, software);
 
-  const shapes = groupShapes(g);
-  const layerBytes = GROUPS.map((group) => shapes[group].n * shapes[group].k * 2);
-  const tableBytes = padColumns(g.vocab) * g.hidden * 2;
-  const weightBytes = g.layers * sum(layerBytes) + tableBytes * (g.tied ? 1 : 2);
-  const lora = loraLayout(g, pagesFor(config.maxGpuLoras, config.maxLoraRank), config.maxLoraRank);
+  const weights = weightSizes(g, norms);
+  const weightBytes = weights.total;
+  const { maxGpuLoras, maxLoraRank, merge } = config;
+  const lora = loraLayout(g, pagesFor(maxGpuLoras, maxLoraRank), maxLoraRank, maxGpuLoras);
   const loraBytes = g.layers * 4 * (lora.aWords + lora.bWords);
   const scratch = scratchSizes(g, maxNumBatchedTokens, maxNumSeqs, lora.groups.qkv.ranks, maxModelLen);
   const scratchBytes = sum(Object.values(scratch));
@@ -79,9 +89,14 @@ export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimi
     pages: lora.pages,
   });
   const total = weightBytes + loraBytes + kvBytes + scratchBytes;
+  const columnBytes = 4 * g.layers * maxGpuLoras * lora.columnWords;
+  const adapters =
+    maxGpuLoras > 0
+      ? `${maxGpuLoras} slots up to rank ${maxLoraRank}, ${mib(columnBytes).trim()} of it for DoRA's columns and biases`
+      : `no slots${merge ? `; ${merge.name} is folded into the weights` : ''}`;
   const lines = [
-    `weights    ${mib(weightBytes)}  ${g.layers} layers of ${mib(sum(layerBytes)).trim()}, ${g.tied ? 'one table' : 'embedding and head'} of ${mib(tableBytes).trim()}`,
-    `adapters   ${mib(loraBytes)}  ${config.maxGpuLoras} slots up to rank ${config.maxLoraRank}`,
+    `weights    ${mib(weightBytes)}  ${g.layers} layers of ${mib(weights.layer).trim()}, ${g.tied ? 'one table' : 'embedding and head'} of ${mib(weights.table).trim()}`,
+    `adapters   ${mib(loraBytes)}  ${adapters}`,
     `kv cache   ${mib(kvBytes)}  ${kvBlocks} blocks of ${KV_BLOCK} tokens, ${tokenBytes} bytes a token: ${Math.min(maxNumSeqs, Math.floor(kvBlocks / floor))} of ${maxNumSeqs} sequences at full length`,
     `scratch    ${mib(scratchBytes)}  steps of ${maxNumBatchedTokens} rows, ${maxNumSeqs} sequences`,
     `total      ${mib(total)}  of ${config.gpuMemory === null ? 'unknown device memory (--gpu-memory says how much)' : mib(config.gpuMemory).trim()}`,
@@ -91,8 +106,8 @@ export function planMemory(g: Geometry, config: EngineConfig, limits: DeviceLimi
       hint: smaller(g),
     });
   const buffers: Record<string, number> = {
-    'embedding table': tableBytes,
-    'largest matrix': Math.max(...layerBytes),
+    'embedding table': weights.table,
+    'largest matrix': Math.max(...Object.values(weights.groups)),
     'adapter pool of a layer': 4 * Math.max(lora.aWords, lora.bWords),
     'key cache of a layer': kvBytes / g.layers / 2,
     ...Object.fromEntries(Object.entries(scratch).map(([name, bytes]) => [`buffer "${name}"`, bytes])),
@@ -165,7 +180,7 @@ const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);
 const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1).padStart(9)} MiB`;
 
 function smaller(g: Geometry): string {
-  const standIns = g.standIn ? [] : standInDivisors(g).map((n) => `${g.name}@1/${n}`);
+  const standIns = Object.hasOwn(PRESETS, g.name) ? standInDivisors(g).map((n) => `${g.name}@1/${n}`) : [];
   const also = 'a shorter --max-model-len, fewer --max-gpu-loras or --max-num-seqs, or a lower --max-lora-rank';
   return standIns.length > 0 ? `a stand-in (${standIns.join(', ')}), ${also}` : also;
 }

@@ -5,23 +5,27 @@
  * submitted step sampled. One step may be submitted while another's ids are on their way.
  */
 import type { EngineConfig } from '../config.ts';
-import type { SequenceRequest } from '../core.ts';
+import type { EngineInfo, SequenceRequest } from '../core.ts';
 import type { OpenDevice } from '../device/dawn.ts';
-import { EngineError } from '../errors.ts';
+import { foldColumns } from '../kernels/fold.ts';
 import { KernelCompiler } from '../kernels/kernel.ts';
 import { RandomWeights } from '../kernels/random-weights.ts';
+import { FoldGroup } from '../lora/fold-group.ts';
 import { LoraPools } from '../lora/pools.ts';
 import { AdapterSlots, ResidentAdapter } from '../lora/slots.ts';
-import { type Geometry, geometryOf, isGeometry } from '../models/geometry.ts';
+import type { Geometry } from '../models/geometry.ts';
 import type { Step } from '../scheduler/scheduler.ts';
 import { Sequence } from '../scheduler/sequence.ts';
 import { type StepShape, StepWriter } from '../scheduler/step-data.ts';
-import { allocateBuffers, type Buffers } from './buffers.ts';
+import { allocateRest, allocateWithin, limitsOf } from './allocate.ts';
+import { type BaseModel, openBaseModel } from './base-model.ts';
+import type { Buffers } from './buffers.ts';
 import { loraLayout } from './dimensions.ts';
-import { type DeviceLimits, type MemoryPlan, planMemory } from './memory-plan.ts';
+import { type MemoryPlan, planMemory } from './memory-plan.ts';
+import { type MergedAdapter, openMergedAdapter } from './merged-adapter.ts';
 import { angleTable } from './rope.ts';
 import { TILE_ROWS, Transformer } from './transformer.ts';
-import { allocateWeights, fillWeights } from './weights.ts';
+import { allocateWeights } from './weights.ts';
 
 export interface Submitted {
   shape: StepShape;
@@ -46,6 +50,8 @@ const FIRST_PAGE = new ResidentAdapter({ name: '', path: '', slot: 0, rank: 1, s
 
 export class Model {
   readonly geometry: Geometry;
+  /** The adapter folded into the weights, if one was. */
+  readonly merged: EngineInfo['merged'];
   readonly memory: MemoryPlan;
   readonly slots: AdapterSlots;
   readonly pools: LoraPools;
@@ -57,6 +63,7 @@ export class Model {
 
   private constructor(made: {
     geometry: Geometry;
+    merged: EngineInfo['merged'];
     memory: MemoryPlan;
     slots: AdapterSlots;
     pools: LoraPools;
@@ -65,6 +72,7 @@ export class Model {
     transformer: Transformer;
   }) {
     this.geometry = made.geometry;
+    this.merged = made.merged;
     this.memory = made.memory;
     this.slots = made.slots;
     this.pools = made.pools;
@@ -75,42 +83,70 @@ export class Model {
   }
 
   /**
-   * @param report told the memory plan before it is carried out, and again when the device had less
-   * @throws EngineError usage (unknown model), too_big (with the arithmetic) or bug (a kernel does not compile)
+   * @param report told the memory plan before it is carried out, and again when the device had less; then how far reading the
+   *   weights has come, a line at a time
+   * @throws EngineError usage (unknown model, a file that is not accepted), too_big (with the arithmetic) or bug (a kernel
+   *   does not compile)
    */
   static async create(
     open: OpenDevice,
     config: EngineConfig,
-    report: (plan: string[]) => void = () => {},
+    report: (lines: string[]) => void = () => {},
   ): Promise<Model> {
-    const geometry = geometryOf(config.model);
-    if (!isGeometry(geometry)) {
-      throw new EngineError('usage', geometry.message, { hint: `accepted: ${geometry.accepted.join(', ')}` });
+    const base = await openBaseModel(config);
+    try {
+      const merged = await openMergedAdapter(config.merge, base.geometry);
+      return await Model.build(open, config, base, merged, report);
+    } finally {
+      await base.close();
     }
-    const { device } = open;
+  }
+
+  private static async build(
+    open: OpenDevice,
+    config: EngineConfig,
+    base: BaseModel,
+    merged: MergedAdapter | null,
+    report: (lines: string[]) => void,
+  ): Promise<Model> {
+    const { geometry, norms } = base;
+    const { device, software } = open;
     const slots = new AdapterSlots(config.maxGpuLoras, config.maxLoraRank);
-    const lora = loraLayout(geometry, slots.pages, config.maxLoraRank);
-    const planned = planMemory(geometry, config, limitsOf(open)); // refuses before anything is allocated
+    const lora = loraLayout(geometry, slots.pages, config.maxLoraRank, slots.slots);
+    const planned = planMemory(geometry, config, limitsOf(open), { norms }); // refuses before anything is allocated
     report(planned.lines);
     const compiler = new KernelCompiler(device);
     const random = await RandomWeights.create(compiler);
 
-    const fixed = await withinMemory(device, () => ({
-      weights: allocateWeights(device, geometry),
-      pools: new LoraPools(device, random, geometry, lora),
-    }));
-    if ('failed' in fixed) throw outOfMemory(`${geometry.name}'s weights and adapter pools`, fixed.failed, planned);
-    const { weights, pools } = fixed.made;
-    const { memory, buffers } = await allocateRest(open, geometry, config, planned, lora.groups.qkv.ranks);
+    const columns = slots.slots > 0 ? await FoldGroup.create(compiler, foldColumns, geometry, lora, software) : null;
+
+    const what = `${geometry.name}'s weights and adapter pools`;
+    const { weights, pools } = await allocateWithin(device, what, planned, () => {
+      const weights = allocateWeights(device, geometry, norms);
+      const parts = { random, columns, weights };
+      return { weights, pools: new LoraPools(device, geometry, lora, parts) };
+    });
+    const rest = { ranks: lora.groups.qkv.ranks, norms };
+    const { memory, buffers } = await allocateRest(open, geometry, config, planned, rest);
     if (memory !== planned) report(memory.lines);
 
-    fillWeights(device, random, weights, geometry, config.seed);
+    const tell = (line: string) => report([line]);
+    await base.fill(device, random, weights, tell);
+    await merged?.fold({ compiler, weights, software }, tell);
     device.queue.writeBuffer(buffers.angles, 0, angleTable(geometry, memory.maxModelLen));
     const parts = { weights, pools, buffers, lora };
-    const { software } = open;
     const { batchInvariant } = config;
     const transformer = await Transformer.create(compiler, geometry, parts, { software, batchInvariant });
-    const model = new Model({ geometry, memory, slots, pools, device, buffers, transformer });
+    const model = new Model({
+      geometry,
+      merged: merged?.info ?? null,
+      memory,
+      slots,
+      pools,
+      device,
+      buffers,
+      transformer,
+    });
     await model.warmUp();
     return model;
   }
@@ -173,55 +209,5 @@ export class Model {
     const got = new Float32Array(copy.getMappedRange().slice(0));
     copy.destroy();
     return got;
-  }
-}
-
-const limitsOf = ({ device, software }: OpenDevice): DeviceLimits => ({
-  software,
-  maxBufferSize: device.limits.maxBufferSize,
-  maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
-});
-
-const outOfMemory = (what: string, why: string, plan: MemoryPlan): EngineError =>
-  new EngineError('too_big', `the device has no memory for ${what}: ${why}\n  ${plan.lines.join('\n  ')}`);
-
-/** Scratch and KV cache, the cache halved until the device has room for it, down to the plan's floor. */
-async function allocateRest(
-  open: OpenDevice,
-  geometry: Geometry,
-  config: EngineConfig,
-  planned: MemoryPlan,
-  ranks: number,
-): Promise<{ memory: MemoryPlan; buffers: Buffers }> {
-  let memory = planned;
-  for (let share = 0.5; ; share /= 2) {
-    const tried = await withinMemory(open.device, () => allocateBuffers(open.device, geometry, memory, ranks));
-    if ('made' in tried) return { memory, buffers: tried.made };
-    const smaller = planMemory(geometry, config, limitsOf(open), share);
-    if (smaller.kvBlocks === memory.kvBlocks) throw outOfMemory('the KV cache', tried.failed, memory);
-    memory = smaller;
-    // What was just destroyed is free only when the device has come to it.
-    await open.device.queue.onSubmittedWorkDone();
-  }
-}
-
-/** What `make` allocated, or the device's words for having no memory for it. */
-async function withinMemory<T extends object>(
-  device: GPUDevice,
-  make: () => T,
-): Promise<{ made: T } | { failed: string }> {
-  device.pushErrorScope('out-of-memory');
-  const made = make();
-  const failed = await device.popErrorScope();
-  if (!failed) return { made };
-  destroyAll(made);
-  return { failed: failed.message.split('\n')[0] ?? 'out of memory' };
-}
-
-function destroyAll(value: unknown): void {
-  if (value instanceof GPUBuffer) value.destroy();
-  else if (Array.isArray(value)) value.forEach(destroyAll);
-  else if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
-    Object.values(value).forEach(destroyAll);
   }
 }

@@ -37,8 +37,9 @@ export interface TransformerOptions {
 interface Projection {
   shape: MatmulShape;
   base: Map<string, Call>;
+  /** Empty without slots, unless results must not depend on there being any. */
   lora: Map<string, Call>;
-  shrink: Call;
+  shrink: Call | null;
 }
 
 interface Layer {
@@ -95,7 +96,7 @@ export class Transformer {
     const project = (projection: Projection) => {
       const { shape } = projection;
       const withLora = step.tiles > 0;
-      if (withLora && shape.lora) run(projection.shrink, shrinkGrid(shape.lora, step));
+      if (withLora && shape.lora && projection.shrink) run(projection.shrink, shrinkGrid(shape.lora, step));
       // Two pipelines may round differently, so a row must not change from one to the other by what is beside it.
       const calls = withLora || options.batchInvariant ? projection.lora : projection.base;
       run(pick(calls, tile), matmulGrid(shape, tile, step.rows));
@@ -151,6 +152,7 @@ async function compileAll(
     lora: withLora ? lora.groups[group] : null,
   });
   const tiles = [...new Map(TILE_ROWS.map((rows) => matmulTile(rows, options)).map((t) => [tileKey(t), t])).values()];
+  const slots = lora.slots > 0;
   const compileTiles = async (shape: MatmulShape) =>
     Promise.all(
       tiles.map(async (t) => [tileKey(t), await compiler.compile(matmul, matmulConstants(shape, t))] as const),
@@ -176,8 +178,8 @@ async function compileAll(
       GROUPS.map(async (group) => ({
         group,
         base: await compileTiles(matmulShape(group, false)),
-        lora: await compileTiles(matmulShape(group, true)),
-        shrink: await compiler.compile(shrink, shrinkConstants(shapes[group].k, lora.groups[group])),
+        lora: slots || options.batchInvariant ? await compileTiles(matmulShape(group, true)) : [],
+        shrink: slots ? await compiler.compile(shrink, shrinkConstants(shapes[group].k, lora.groups[group])) : null,
       })),
     ),
   ]);
@@ -190,24 +192,24 @@ async function compileAll(
   const projection = (layer: number, group: Group, x: GPUBuffer, y: GPUBuffer, residual: GPUBuffer): Projection => {
     const compiled = groups.find((entry) => entry.group === group);
     const w = weights.layers[layer]?.[group];
-    const pool = pools.layers[layer];
-    if (!compiled || !w || !pool) throw new Error(`layer ${layer} has no ${group}`);
-    const bound = (kernels: typeof compiled.base, s: GPUBuffer, bPool: GPUBuffer) =>
-      new Map(kernels.map(([key, kernel]) => [key, call(kernel, b.step, w, x, y, residual, s, bPool)]));
+    const { a, b: bPool } = pools.layers[layer] ?? { a: b.unused, b: b.unused };
+    if (!compiled || !w) throw new Error(`layer ${layer} has no ${group}`);
+    const bound = (kernels: typeof compiled.base, s: GPUBuffer, expanded: GPUBuffer) =>
+      new Map(kernels.map(([key, kernel]) => [key, call(kernel, b.step, w, x, y, residual, s, expanded)]));
     return {
       shape: matmulShape(group, true),
       base: bound(compiled.base, b.unused, b.unused),
-      lora: bound(compiled.lora, b.shrunk, pool.b),
-      shrink: call(compiled.shrink, b.step, x, pool.a, b.shrunk),
+      lora: bound(compiled.lora, b.shrunk, bPool),
+      shrink: compiled.shrink && call(compiled.shrink, b.step, x, a, b.shrunk),
     };
   };
   const layers: Layer[] = b.kv.map(({ k, v }, layer) => ({
-    norm1: call(norm, b.step, b.x0, weights.norm, b.normed),
+    norm1: call(norm, b.step, b.x0, weights.inputNorms[layer] as GPUBuffer, b.normed),
     qkv: projection(layer, 'qkv', b.normed, b.qkv, b.unused),
     rope: call(rope, b.step, b.qkv, b.angles, b.q, k, v),
     attention: call(attend, b.step, b.q, k, v, b.attended),
     o: projection(layer, 'o', b.attended, b.x1, b.x0),
-    norm2: call(norm, b.step, b.x1, weights.norm, b.normed),
+    norm2: call(norm, b.step, b.x1, weights.postAttentionNorms[layer] as GPUBuffer, b.normed),
     gateUp: projection(layer, 'gateUp', b.normed, b.activated, b.unused),
     down: projection(layer, 'down', b.activated, b.x0, b.x1),
   }));
@@ -219,7 +221,7 @@ async function compileAll(
       call(embedder, b.step, ids0, weights.embedding, b.x0),
     ] as const,
     layers,
-    finalNorm: call(gatherNorm, b.step, b.x0, weights.norm, b.last),
+    finalNorm: call(gatherNorm, b.step, b.x0, weights.finalNorm, b.last),
     head: {
       shape: headShape,
       tiles: new Map(

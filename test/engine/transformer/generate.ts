@@ -46,6 +46,7 @@ export async function makeModel({ gpuTiles = false, ...config }: ModelOptions = 
   const open = await testDevice();
   return Model.create(gpuTiles ? { ...open, software: false } : open, {
     model: 'llama-3.2-1b@1/8',
+    servedModelName: null,
     weights: 'f16',
     seed: 20,
     device: 'auto',
@@ -53,9 +54,11 @@ export async function makeModel({ gpuTiles = false, ...config }: ModelOptions = 
     maxNumSeqs: 32,
     maxNumBatchedTokens: 256,
     maxGpuLoras: 8,
+    maxCpuLoras: 64,
     maxLoraRank: 64,
     gpuMemory: null,
     batchInvariant: false,
+    merge: null,
     validate: true,
     ...config,
   });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EngineConfig } from '../../../engine/config.ts';
 import { EngineError } from '../../../engine/errors.ts';
-import { pagesFor, RANKS_PER_PAGE } from '../../../engine/lora/slots.ts';
+import { pagesFor } from '../../../engine/lora/slots.ts';
 import { type Geometry, geometryOf, PRESETS } from '../../../engine/models/geometry.ts';
 import { loraLayout } from '../../../engine/transformer/dimensions.ts';
 import { type DeviceLimits, KV_BLOCK, planMemory } from '../../../engine/transformer/memory-plan.ts';
@@ -11,6 +11,7 @@ import { type DeviceLimits, KV_BLOCK, planMemory } from '../../../engine/transfo
 const GIB = 2 ** 30;
 const config: EngineConfig = {
   model: 'llama-3-8b',
+  servedModelName: null,
   weights: 'f16',
   seed: 0,
   device: 'auto',
@@ -18,19 +19,20 @@ const config: EngineConfig = {
   maxNumSeqs: null,
   maxNumBatchedTokens: null,
   maxGpuLoras: 32,
+  maxCpuLoras: 64,
   maxLoraRank: 16,
   gpuMemory: null,
   batchInvariant: false,
+  merge: null,
   validate: false,
 };
 const gpu: DeviceLimits = { software: false, maxBufferSize: 16 * GIB, maxStorageBufferBindingSize: 2 ** 31 - 4 };
 const known = (name: string): Geometry => geometryOf(name) as Geometry;
 
-/** Bytes an adapter takes in the pools of all layers. */
+/** Bytes of A and B of an adapter in the pools of all layers. */
 const adapterBytes = (g: Geometry, rank: number): number => {
-  const pages = pagesFor(1, rank);
-  const { aWords, bWords } = loraLayout(g, pages, rank);
-  return (4 * (aWords + bWords) * g.layers * Math.ceil(rank / RANKS_PER_PAGE)) / pages;
+  const { aWords, bWords, columnWords } = loraLayout(g, pagesFor(1, rank), rank, 1);
+  return 4 * (aWords + bWords - columnWords) * g.layers;
 };
 
 function refusal(g: Geometry, given: Partial<EngineConfig>, limits: DeviceLimits): EngineError {
@@ -47,15 +49,29 @@ describe('llama-3-8b in f16', () => {
   const g = known('llama-3-8b');
   const plan = planMemory(g, config, gpu);
 
-  it("has 16.06 GB of weights: two bytes for each, the norms' 65 vectors aside", () => {
-    expect(plan.weightBytes).toBe(2 * (8_030_261_248 - 65 * 4096));
+  it('has 16.06 GB of weights: two bytes for each, and one vector of ones in place of 65 norms', () => {
+    expect(plan.weightBytes).toBe(2 * (8_030_261_248 - 65 * 4096) + 4 * 4096);
     expect((plan.weightBytes / 1e9).toFixed(2)).toBe('16.06');
+  });
+
+  it("has four bytes for each of a checkpoint's norms", () => {
+    const own = planMemory(g, config, gpu, { norms: 'own' });
+    expect(own.weightBytes).toBe(2 * (8_030_261_248 - 65 * 4096) + 65 * 4 * 4096);
   });
 
   it('takes 83.9 MB for an adapter of rank 16 on all seven projections', () => {
     // Inputs and outputs of q, k, v, o, gate, up and down: 81,920 in all; 16 ranks, 2 bytes, 32 layers.
     expect(adapterBytes(g, 16)).toBe(81_920 * 16 * 2 * 32);
-    expect(plan.loraBytes).toBe(32 * 81_920 * 16 * 2 * 32);
+    // Outputs alone: 43,008; of each of the 32 slots a word for each, for DoRA's g and biases.
+    expect(plan.loraBytes).toBe(32 * 81_920 * 16 * 2 * 32 + 32 * 43_008 * 4 * 32);
+    expect(plan.lines.join()).toContain("32 slots up to rank 16, 168.0 MiB of it for DoRA's columns and biases");
+  });
+
+  it('takes nothing for adapters without slots, and says what is folded into the weights', () => {
+    const merge = { name: 'sql', path: './sql' };
+    const merged = planMemory(g, { ...config, maxGpuLoras: 0, merge }, gpu);
+    expect(merged.loraBytes).toBe(0);
+    expect(merged.lines.join()).toContain('no slots; sql is folded into the weights');
   });
 
   it('takes 131,072 bytes of KV cache a token', () => {
@@ -89,7 +105,7 @@ describe('too big', () => {
     );
     for (const line of [
       /weights +15316\.0 MiB/,
-      /adapters +2560\.0 MiB +32 slots up to rank 16/,
+      /adapters +2728\.0 MiB +32 slots up to rank 16/,
       /scratch/,
       /of 16384\.0 MiB/,
     ]) {
@@ -143,7 +159,7 @@ describe('rows and sequences', () => {
   it('asks a GPU for a cache that holds all the sequences asked for, and halves that when told to', () => {
     const asked = { ...config, maxNumSeqs: 250, maxModelLen: 400 };
     expect(planMemory(g, asked, gpu).kvBlocks).toBe(250 * 25);
-    const half = planMemory(g, asked, gpu, 0.5);
+    const half = planMemory(g, asked, gpu, { shrinkKv: 0.5 });
     expect(half.kvBlocks).toBe(125 * 25);
     expect(half.lines.join()).toContain('125 of 250 sequences at full length');
   });

@@ -7,6 +7,7 @@ import { Model } from '../../../engine/transformer/model.ts';
 
 const CONFIG: EngineConfig = {
   model: 'llama-3-70b@1/4',
+  servedModelName: null,
   weights: 'f16',
   seed: 0,
   device: 'auto',
@@ -14,9 +15,11 @@ const CONFIG: EngineConfig = {
   maxNumSeqs: 4,
   maxNumBatchedTokens: 32,
   maxGpuLoras: 0,
+  maxCpuLoras: 1,
   maxLoraRank: 8,
   gpuMemory: null,
   batchInvariant: false,
+  merge: null,
   validate: true,
 };
 
