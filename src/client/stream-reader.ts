@@ -107,14 +107,20 @@ function usageOf(value: unknown): { prompt_tokens: number; completion_tokens: nu
 }
 
 const TIMES = ['queue_ms', 'adapter_ms', 'prefill_ms', 'decode_ms', 'ttft_ms', 'stream_ms'] as const;
+const OPTIONAL_FIGURES = ['adapter_bytes', 'adapter_load_ms'] as const;
+const TIERS = ['device', 'host', 'disk'] as const;
 
 /** The engine's timings; another server's object of that name (llama.cpp has one) has other fields and is none. */
 function timingsOf(value: unknown): ServerTimings | null {
   const fields = fieldsOf(value);
   const times = TIMES.map((name) => fields[name]);
-  if (!times.every((time) => typeof time === 'number' && Number.isFinite(time) && time >= 0)) return null;
-  const tier = fields['adapter_tier'] ?? null;
-  if (tier !== 'device' && tier !== null) return null;
+  if (!times.every(isFigure)) return null;
+  const given = fields['adapter_tier'] ?? null;
+  const tier = given === null ? null : TIERS.find((one) => one === given);
+  if (tier === undefined) return null;
   const named = Object.fromEntries(TIMES.map((name, i) => [name, times[i] as number]));
-  return { ...(named as Omit<ServerTimings, 'adapter_tier'>), adapter_tier: tier };
+  const more = OPTIONAL_FIGURES.filter((name) => isFigure(fields[name])).map((name) => [name, fields[name]]);
+  return { ...(named as Omit<ServerTimings, 'adapter_tier'>), adapter_tier: tier, ...Object.fromEntries(more) };
 }
+
+const isFigure = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;

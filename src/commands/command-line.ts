@@ -8,11 +8,12 @@ import { existsSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { BenchError, EXIT, type ExitCode } from '../errors.ts';
 import { didYouMean } from '../scenario/did-you-mean.ts';
+import { ADAPTERS_FLAGS, adaptersCommands } from './adapters-flags.ts';
 import type { RunArguments, ScenarioArguments } from './arguments.ts';
 import type { CommandIo } from './io.ts';
 import { version } from './tool.ts';
 
-const COMMANDS = ['run', 'validate', 'report', 'serve', 'doctor'] as const;
+const COMMANDS = ['run', 'validate', 'report', 'serve', 'adapters', 'doctor'] as const;
 
 export async function runCommandLine(argv: readonly string[], io: CommandIo): Promise<ExitCode> {
   const [first] = argv;
@@ -47,6 +48,7 @@ async function parse(argv: string[], io: CommandIo): Promise<ExitCode> {
     .usage('bench SCENARIO | COMMAND\n\nMeasures what LoRA adapters cost an LLM server.')
     .example('bench scenarios/llama8b-rank16.yaml', 'measure the bundled engine, write a report')
     .example('bench scenarios/llama8b-rank16.yaml --endpoint http://host:8000/v1', 'measure a server instead')
+    .example('bench adapters make --base llama-3-8b --count 32 --out adapters', 'random adapters for any server')
     .example('bench validate scenarios/nim-lora.yaml', 'what would be run, and how long it takes')
     .epilogue('Exit codes: 0 done, 2 usage or plan error, 3 no data, 5 target died, 70 a bug of ours, 130 interrupted.')
     .parserConfiguration({ 'camel-case-expansion': false, 'parse-numbers': false, 'parse-positional-numbers': false })
@@ -91,6 +93,9 @@ function commands(parser: Argv, io: CommandIo, done: (code: ExitCode) => void): 
       async (flags) => done(await (await import('./report.ts')).report(flags.folder, io)),
     )
     .command('serve [flags..]', 'the engine alone; `bench serve --help` lists its flags', (y) => y)
+    .command('adapters', 'make adapters for a base model, or say what adapter files hold', (y) =>
+      adaptersCommands(y, io, done, once),
+    )
     .command(
       'doctor',
       'say which device the engine would run on',
@@ -159,13 +164,15 @@ const runArguments = (flags: RunFlags): RunArguments => ({
 
 /** yargs makes a list of a flag that is given twice; whichever was meant, the other would be lost. */
 function once(flags: Record<string, unknown>): true {
-  const twice = Object.entries(flags).find(([key, value]) => Array.isArray(value) && key !== 'set' && key !== '_');
+  const lists = ['set', 'files', '_'];
+  const twice = Object.entries(flags).find(([key, value]) => Array.isArray(value) && !lists.includes(key));
   if (twice) throw new BenchError('USAGE', `--${twice[0]} is given twice`);
   return true;
 }
 
 const FLAGS = [
   ...['endpoint', 'model', 'adapters', 'allow-fewer', 'api', 'api-key-env', 'device', 'set', 'out', 'quiet'],
+  ...ADAPTERS_FLAGS,
   ...['help', 'version'],
 ];
 

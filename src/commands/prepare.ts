@@ -2,9 +2,9 @@
  * From a scenario file and flags to what can be run: the scenario as it applies here, its plan, and the source of its
  * target. Asks the world only two things: which device the engine would take, or what the endpoint serves.
  */
-import { geometryOf, isGeometry, parameterCount } from '../../engine/models/geometry.ts';
+import { parameterCount } from '../../engine/models/geometry.ts';
 import { BenchError } from '../errors.ts';
-import type { TargetFacts } from '../plan/facts.ts';
+import { type FolderModels, geometryIn, type TargetFacts } from '../plan/facts.ts';
 import type { Plan } from '../plan/plan.ts';
 import { planOf } from '../plan/plan-of.ts';
 import { hasWithoutGpu, readScenario, resolveScenario, type ScenarioSource, targetOf } from '../scenario/load.ts';
@@ -25,6 +25,7 @@ import { type DeviceProbe, engineSource, probeDevice } from '../target/engine.ts
 import type { TargetSource } from '../target/target.ts';
 import type { ScenarioArguments } from './arguments.ts';
 import type { CommandIo } from './io.ts';
+import { folderModels } from './models.ts';
 
 export interface Prepared {
   scenario: Scenario;
@@ -32,6 +33,8 @@ export interface Prepared {
   source: TargetSource;
   /** null for an endpoint. */
   device: DeviceProbe | null;
+  /** Those of its models that are folders. */
+  folders: FolderModels;
   /** What the reader of the result must know beside the plan's own warnings. */
   warnings: string[];
 }
@@ -67,12 +70,14 @@ async function prepareEngine(
   report('looking for a device');
   const device = await probeDevice(asWritten.engine, { report, signal });
   const scenario = device.software && hasWithoutGpu(source) ? resolve(true) : asWritten;
-  const plan = planOf(scenario, { kind: 'engine', software: device.software, deviceName: device.name });
+  const folders = await folderModels(scenario);
+  const facts: TargetFacts = { kind: 'engine', software: device.software, deviceName: device.name, folders };
+  const plan = planOf(scenario, facts);
   const askedFor = scenario.engine.device === device.candidate;
-  if (device.software && !scenario.withoutGpu && !askedFor) throw tooBigForSoftware(plan, device);
+  if (device.software && !scenario.withoutGpu && !askedFor) throw tooBigForSoftware(plan, device, facts);
   // The device that was found, and not the search again: it takes time, and could end elsewhere.
   const settings = { device: device.candidate, ...scenario.engine };
-  return { scenario, plan, source: engineSource({ plan, settings }), device, warnings: [] };
+  return { scenario, plan, source: engineSource({ plan, settings, folders }), device, folders, warnings: [] };
 }
 
 /** @throws BenchError USAGE */
@@ -88,12 +93,16 @@ export function refuseEndpointFlags({ model, adapters, api, apiKeyEnv, allowFewe
 const SET = { model: 'models=[llama-3-8b]', adapters: 'adapters.count=[0,8]' };
 
 /** Hours on a processor are never begun unasked; what it would take is said instead. */
-function tooBigForSoftware({ cells, estimate }: Plan, { candidate, name }: DeviceProbe): BenchError {
+function tooBigForSoftware(
+  { cells, estimate }: Plan,
+  { candidate, name }: DeviceProbe,
+  facts: TargetFacts,
+): BenchError {
   const models = [...new Set(cells.map(({ at }) => at.model))];
   const bytes = Math.max(
     ...models.map((model) => {
-      const geometry = geometryOf(model);
-      return isGeometry(geometry) ? 2 * parameterCount(geometry) : 0;
+      const geometry = geometryIn(facts, model);
+      return geometry === null ? 0 : 2 * parameterCount(geometry);
     }),
   );
   const time = estimate.seconds === null ? 'an unknown time' : `about ${humanDuration(estimate.seconds * 1000)}`;
@@ -129,7 +138,7 @@ async function prepareEndpoint(
     );
   }
   const warnings = names.flatMap((model) => tokenizerWarning(target, model));
-  return { scenario, plan, source: endpointSource(options), device: null, warnings };
+  return { scenario, plan, source: endpointSource(options), device: null, folders: {}, warnings };
 }
 
 /** --model, else the scenario's models; null is the server's only one, whatever it is called. */

@@ -9,7 +9,6 @@
  */
 import { rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadTokenizer } from '../../engine/models/tokenizer.ts';
 import { BenchError, EXIT, type ExitCode } from '../errors.ts';
 import { describePlan } from '../plan/describe.ts';
 import { openRecordsFile } from '../recorder/records-file.ts';
@@ -21,7 +20,7 @@ import type { Progress } from '../result/progress.ts';
 import type { Machine, Result } from '../result/schema.ts';
 import { writeResult } from '../result/write.ts';
 import { resultOf } from '../runner/result-of.ts';
-import { type PlanOutcome, runPlan } from '../runner/run-plan.ts';
+import { type PlanOutcome, type RunPlanOptions, runPlan } from '../runner/run-plan.ts';
 import type { DeviceProbe } from '../target/engine.ts';
 import type { RunArguments } from './arguments.ts';
 import { gravest } from './gravest.ts';
@@ -29,6 +28,7 @@ import type { CommandIo } from './io.ts';
 import { outputFolder, refuseUsed } from './output-folder.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { standInBanner, tableStyle } from './show.ts';
+import { tokenizersFor } from './tokenizers.ts';
 import { tool } from './tool.ts';
 
 export async function run(args: RunArguments, io: CommandIo): Promise<ExitCode> {
@@ -36,6 +36,8 @@ export async function run(args: RunArguments, io: CommandIo): Promise<ExitCode> 
   if (args.out !== null) refuseUsed(args.out);
   const say = (line: string) => void (args.quiet || io.stderr.write(`${line}\n`));
   const prepared = await prepare(args, io, say);
+  // Before a folder for results is made, and an engine started: a model without a tokenizer has nothing to be sent.
+  const tokenizerOf = await tokenizersFor(prepared.scenario, prepared.folders);
   const { scenario, plan, device } = prepared;
   const folder = outputFolder(args.out, scenario.name, createdAt);
   if (!args.quiet) io.stdout.write(`${describePlan(plan, scenario).join('\n')}\n`);
@@ -51,7 +53,7 @@ export async function run(args: RunArguments, io: CommandIo): Promise<ExitCode> 
     warnings: prepared.warnings,
   };
   const asResult = (outcome: PlanOutcome) => resultOf(scenario, plan, outcome, identity);
-  const outcome = await measure(prepared, folder, asResult, args, io);
+  const outcome = await measure({ ...prepared, tokenizerOf }, folder, asResult, args, io);
   if (outcome.cells.length === 0) {
     forget(folder);
     throw gravest(outcome.failures) ?? new BenchError('NO_DATA', 'nothing was measured');
@@ -60,7 +62,7 @@ export async function run(args: RunArguments, io: CommandIo): Promise<ExitCode> 
 }
 
 async function measure(
-  { plan, source }: Prepared,
+  { plan, source, tokenizerOf }: Prepared & Pick<RunPlanOptions, 'tokenizerOf'>,
   folder: string,
   asResult: (outcome: PlanOutcome) => Result,
   { quiet }: RunArguments,
@@ -73,7 +75,7 @@ async function measure(
     return await runPlan({
       plan,
       source,
-      tokenizer: await loadTokenizer('llama-3'),
+      tokenizerOf,
       records,
       progress: show.progress,
       signal: io.signal,

@@ -8,11 +8,12 @@ import { planOf } from '../plan/plan-of.ts';
 import { hasWithoutGpu, readScenario, resolveScenario } from '../scenario/load.ts';
 import type { ScenarioArguments } from './arguments.ts';
 import type { CommandIo } from './io.ts';
+import { folderModels } from './models.ts';
 import { declaredFacts, endpointScenario, isEndpoint, prepare, refuseEndpointFlags } from './prepare.ts';
 
 export async function validate(args: ScenarioArguments, io: CommandIo): Promise<ExitCode> {
   const source = readScenario(args.scenario);
-  const sections = isEndpoint(source, args) ? [await endpointLines(args, io)] : engineSections(args);
+  const sections = isEndpoint(source, args) ? [await endpointLines(args, io)] : await engineSections(args);
   io.stdout.write(`${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`);
   return EXIT.done;
 }
@@ -25,17 +26,18 @@ async function endpointLines(args: ScenarioArguments, io: CommandIo): Promise<st
   return describePlan(prepared.plan, prepared.scenario);
 }
 
-function engineSections(args: ScenarioArguments): string[][] {
+async function engineSections(args: ScenarioArguments): Promise<string[][]> {
   refuseEndpointFlags(args);
   const source = readScenario(args.scenario);
-  const lines = (withoutGpu: boolean) => {
+  const lines = async (withoutGpu: boolean) => {
     const scenario = resolveScenario(source, { withoutGpu, endpoint: false, set: args.set });
     const deviceName = withoutGpu ? 'a software device' : 'a GPU';
-    return describePlan(planOf(scenario, { kind: 'engine', software: withoutGpu, deviceName }), scenario);
+    const folders = await folderModels(scenario);
+    return describePlan(planOf(scenario, { kind: 'engine', software: withoutGpu, deviceName, folders }), scenario);
   };
-  if (!hasWithoutGpu(source)) return [lines(false)];
+  if (!hasWithoutGpu(source)) return [await lines(false)];
   return [
-    ['With a GPU:', ...lines(false)],
-    ['Without one:', ...lines(true)],
+    ['With a GPU:', ...(await lines(false))],
+    ['Without one:', ...(await lines(true))],
   ];
 }

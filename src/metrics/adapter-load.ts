@@ -1,8 +1,14 @@
 /**
- * adapter_load: time a request waited for its adapter to be brought into device memory. Unit ms.
+ * adapter_load: time a request was held up because its adapter was not on the device (timings.adapter_ms). Unit ms; the
+ * count is the requests that came for an adapter in host memory or in its file.
  *
- * Every adapter is loaded before a run starts, so there is no such wait to measure: the metric says so instead of 0.
+ * It is what the request waited, not what the loading took: several requests may wait for one load, and a load overlaps
+ * with steps that others run (timings.adapter_load_ms is the work alone). Warm requests are left out, where it is 0 by
+ * definition. One that failed before the server told its timings may have waited any time: it is censored at 0 where cold
+ * requests were seen. Unavailable where the server says nothing, and where no request was cold.
  */
+import { missingWarmth, warmthOf } from './adapter-tier.ts';
+import { distributionOf, MILLISECONDS, type Samples } from './distribution.ts';
 import { type Metric, unavailable } from './metric.ts';
 
 export const adapterLoad: Metric = {
@@ -10,6 +16,16 @@ export const adapterLoad: Metric = {
   title: 'Adapter load',
   unit: 'ms',
   better: 'lower',
-  description: 'How long requests waited for their adapter to be loaded.',
-  compute: () => unavailable('ms', 'adapters are loaded before the run; none is loaded on demand'),
+  description: 'How long requests waited for an adapter that was not on the device.',
+  compute({ records }) {
+    const missing = missingWarmth(records, 'cold');
+    if (missing !== null) return unavailable('ms', missing);
+    const samples: Samples = { values: [], bounds: [] };
+    for (const record of records) {
+      const warmth = warmthOf(record);
+      if (warmth === 'cold') samples.values.push((record.timings?.adapter_ms ?? 0) * 1e6);
+      else if (warmth === 'unknown') samples.bounds.push(0);
+    }
+    return distributionOf(samples, MILLISECONDS);
+  },
 };

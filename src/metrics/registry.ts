@@ -22,9 +22,13 @@ import { tokensPerChunk } from './tokens-per-chunk.ts';
 import { tpot } from './tpot.ts';
 import { ttfot } from './ttfot.ts';
 import { ttft } from './ttft.ts';
+import { ttftCold } from './ttft-cold.ts';
+import { ttftWarm } from './ttft-warm.ts';
 
 export const METRICS: readonly Metric[] = [
   ttft,
+  ttftCold,
+  ttftWarm,
   serviceTtft,
   sendLag,
   ttfot,

@@ -2,15 +2,15 @@
  * Which adapters a cell has: their names, ranks and seeds. In: rank and count of a cell, and what the target offers.
  * Out: planned adapters, or how many are lacking.
  *
- * The engine makes its adapters, so they are named here by rank and number ("r16-a3"): an adapter is the same one in
- * every cell that has it. An endpoint's come from the scenario's names or from what the server shows.
+ * The engine's are made for it, so they are named here by rank, kind and number ("r16-a3", "r16-dora-a1"): an adapter is
+ * the same one in every cell that has it. An endpoint's come from the scenario's names or from what the server shows.
  */
 import { type Geometry, servedRank } from '../../engine/models/geometry.ts';
 import { BenchError } from '../errors.ts';
-import type { Rank, Scenario } from '../scenario/scenario.ts';
+import type { Kinds, Rank, Scenario } from '../scenario/scenario.ts';
 import type { EndpointModel, TargetFacts } from './facts.ts';
 import type { PlannedAdapter } from './plan.ts';
-import { dealtRanks } from './ranks.ts';
+import { dealtKinds, dealtRanks } from './ranks.ts';
 
 export interface Shortage {
   model: string;
@@ -24,16 +24,28 @@ export const isShortage = (found: PlannedAdapter[] | Shortage): found is Shortag
 /** Far more adapters of one rank than any server holds, so that seeds of different ranks never meet. */
 const SEEDS_PER_RANK = 2 ** 16;
 
-/** The engine's synthetic adapters: "r16-a1", "r16-a2", ..; a seed belongs to a name for good. */
-export function engineAdapters(rank: Rank, count: number, geometry: Geometry): PlannedAdapter[] {
-  const dealt = new Map<number, number>();
+/**
+ * The engine's adapters: "r16-a1", "r16-a2", .., "r16-dora-a1", ..; a seed belongs to a name for good. Kinds are dealt to the
+ * adapters of each rank apart, so that a mix of both has every rank in every kind.
+ */
+export function engineAdapters(rank: Rank, kinds: Kinds, count: number, geometry: Geometry): PlannedAdapter[] {
+  const kindOfNth = dealtKinds(kinds, count);
+  const ofRank = new Map<number, number>();
+  const ofName = new Map<string, number>();
+  const next = <K>(counts: Map<K, number>, key: K): number => {
+    const number = (counts.get(key) ?? 0) + 1;
+    counts.set(key, number);
+    return number;
+  };
   return dealtRanks(rank, count).map((declared) => {
-    const number = (dealt.get(declared) ?? 0) + 1;
-    dealt.set(declared, number);
+    const kind = kindOfNth[next(ofRank, declared) - 1]!;
+    const name = `r${declared}${kind === 'lora' ? '' : `-${kind}`}-a`;
+    const number = next(ofName, name);
     return {
-      name: `r${declared}-a${number}`,
+      name: `${name}${number}`,
       rank: declared,
       servedRank: servedRank(geometry, declared),
+      kind,
       seed: declared * SEEDS_PER_RANK + number,
     };
   });
@@ -58,7 +70,7 @@ export function endpointAdapters(
   }
   const declared = rank?.rank ?? null;
   if (list.length < count) return { model, rank: declared, needed: count, names: list };
-  return list.slice(0, count).map((name) => ({ name, rank: declared, servedRank: declared, seed: 0 }));
+  return list.slice(0, count).map((name) => ({ name, rank: declared, servedRank: declared, kind: null, seed: 0 }));
 }
 
 function namedByRank(
@@ -79,7 +91,7 @@ function namedByRank(
       const needed = ranks.filter((r) => r === declared).length;
       return { model, rank: declared, needed, names: names[declared] ?? [] };
     }
-    found.push({ name, rank: declared, servedRank: declared, seed: 0 });
+    found.push({ name, rank: declared, servedRank: declared, kind: null, seed: 0 });
   }
   return found;
 }

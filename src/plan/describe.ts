@@ -3,8 +3,8 @@
  * what it will not show. One sentence a line; no colours, so that it can go anywhere.
  */
 import type { Scenario } from '../scenario/scenario.ts';
-import { humanDuration } from '../scenario/units.ts';
-import type { Cell, Plan } from './plan.ts';
+import { humanDuration, humanSize } from '../scenario/units.ts';
+import type { At, Cell, Plan } from './plan.ts';
 
 const CELLS_SHOWN = 12;
 
@@ -21,6 +21,7 @@ export function describePlan(plan: Plan, scenario: Scenario): string[] {
     ...cellLines(plan),
     `Each run: ${measureText(plan, scenario)}.`,
     `Total: ${counted(estimate.runs, 'run')}, ${requestsText(plan)}, ${timeText(estimate.seconds)}.`,
+    ...filesText(estimate.adapterFiles),
     ...plan.warnings.map((warning) => `Warning: ${warning}.`),
   ];
 }
@@ -52,6 +53,9 @@ function axesText({ cells }: Plan): string {
     ['adapters', ({ at }) => at.adapters],
     ['popularity', ({ at }) => at.popularity],
     ['base share', ({ at, adapters }) => (adapters.length === 0 ? null : at.base_share)],
+    ['kind', ({ at }) => at.kind],
+    ['mode', ({ at }) => at.mode],
+    ['residency', ({ at }) => at.residency],
     ['prompt tokens', ({ at }) => at.promptTokens],
     ['output tokens', ({ at }) => at.outputTokens],
     ['control', ({ at }) => at.control],
@@ -72,13 +76,22 @@ function cellLines({ cells }: Plan): string[] {
 
 /** One cell in words, such as "8 adapters of rank 16 (uniform), 200 tokens in, 200 out, 4 in flight". */
 export function cellText({ at, load, baseShare }: Cell): string {
-  const rank = at.rank === null ? '' : ` of rank ${at.rank}`;
-  const base = baseShare > 0 ? `, ${Math.round(baseShare * 100)}% of requests to the base` : '';
-  const adapters =
-    at.adapters === 0 ? 'base model alone' : `${counted(at.adapters, 'adapter')}${rank} (${at.popularity}${base})`;
+  const adapters = at.adapters === 0 ? 'base model alone' : adaptersText(at, baseShare);
   const busy = load.kind === 'closed' ? `${load.concurrency} in flight` : `${load.rate}/s ${load.arrivals}`;
   const output = at.control === 'cap' ? `at most ${at.outputTokens} out` : `${at.outputTokens} out`;
   return `${at.model}, ${adapters}, ${at.promptTokens} tokens in, ${output}, ${busy}`;
+}
+
+/** "8 dora adapters of rank 16 on q,v (uniform, cold_disk)", "1 adapter of rank 16 merged into the weights". */
+function adaptersText(at: At, baseShare: number): string {
+  const kind = at.kind === null || at.kind === 'lora' ? '' : `${at.kind} `;
+  const rank = at.rank === null ? '' : ` of rank ${at.rank}`;
+  const modules = at.modules === null || at.modules === 'all' ? '' : ` on ${at.modules}`;
+  const what = `${counted(at.adapters, `${kind}adapter`)}${rank}${modules}`;
+  if (at.mode === 'merged') return `${what} merged into the weights`;
+  const base = baseShare > 0 ? [`${Math.round(baseShare * 100)}% of requests to the base`] : [];
+  const residency = at.residency === null || at.residency === 'warm' ? [] : [at.residency];
+  return `${what} (${[at.popularity, ...base, ...residency].join(', ')})`;
 }
 
 function measureText({ cells }: Plan, { measure }: Scenario): string {
@@ -92,6 +105,13 @@ function measureText({ cells }: Plan, { measure }: Scenario): string {
       ? 'without warm-up'
       : `after ${counted(measure.warmupPerAdapter, 'warm-up request')} to the base and to each adapter`;
   return `${length}, ${warmup}; ${counted(measure.repeats, 'run')} for each cell`;
+}
+
+function filesText(files: Plan['estimate']['adapterFiles']): string[] {
+  if (files === null) return [];
+  return [
+    `Files: ${counted(files.count, 'adapter')} made in the folder for temporary files, about ${humanSize(files.bytes)}, removed at the end.`,
+  ];
 }
 
 const either = (values: readonly (string | number)[]): string =>

@@ -5,10 +5,12 @@
  * operations over the rate they run at. They are a rough guide: attention, adapters and gaps between steps are left out.
  * A GPU's or an endpoint's speed isn't known ahead, so there `seconds` is null.
  */
-import { type Geometry, geometryOf, isGeometry, parameterCount } from '../../engine/models/geometry.ts';
-import type { TargetFacts } from './facts.ts';
+import { type Geometry, parameterCount } from '../../engine/models/geometry.ts';
+import { adapterFilesOf } from './adapter-files.ts';
+import { geometryIn, type TargetFacts } from './facts.ts';
 import { meanTokens } from './lengths-range.ts';
 import type { Cell, Plan, PlannedRun } from './plan.ts';
+import { serverOf } from './server-of.ts';
 import { WARMUP_TOKENS } from './warmup.ts';
 
 export { WARMUP_TOKENS };
@@ -18,7 +20,7 @@ const PREFILL_FLOPS = 2.5e9;
 const DECODE_FLOPS = 1.5e9;
 /** From so many rows on, a decode step runs at the rate of a prefill. */
 const ROWS_FOR_FULL_RATE = 4;
-/** Allowance for starting the engine and compiling its kernels, for each model. */
+/** Allowance for starting the engine and compiling its kernels, for each server. */
 const START_SECONDS = 8;
 
 export function estimateOf(cells: readonly Cell[], runs: readonly PlannedRun[], facts: TargetFacts): Plan['estimate'] {
@@ -26,9 +28,18 @@ export function estimateOf(cells: readonly Cell[], runs: readonly PlannedRun[], 
   const planned = runs.flatMap((run) => byId.get(run.cell) ?? []);
   const requests = planned.reduce((sum, cell) => sum + requestsOf(cell), 0);
   const known = facts.kind === 'engine' && facts.software;
-  const servers = new Set(cells.map((cell) => `${cell.at.model} ${cell.at.weights}`)).size;
-  const seconds = known ? planned.reduce((sum, cell) => sum + runSeconds(cell), servers * START_SECONDS) : null;
-  return { cells: cells.length, runs: runs.length, requests: Math.round(requests), seconds };
+  const servers = new Set(cells.map(serverOf)).size;
+  const geometry = (model: string) => geometryIn(facts, model);
+  const seconds = known
+    ? planned.reduce((sum, cell) => sum + runSeconds(cell, geometry(cell.at.model)), servers * START_SECONDS)
+    : null;
+  return {
+    cells: cells.length,
+    runs: runs.length,
+    requests: Math.round(requests),
+    seconds,
+    adapterFiles: adapterFilesOf(cells, facts),
+  };
 }
 
 /** Measured requests of one run; at least one for each in flight where a closed loop ends by time. */
@@ -37,9 +48,8 @@ function requestsOf({ measure, load }: Cell): number {
   return load.kind === 'open' ? Math.max(1, (load.rate * measure.durationMs) / 1000) : load.concurrency;
 }
 
-function runSeconds(cell: Cell): number {
-  const geometry = geometryOf(cell.at.model);
-  if (!isGeometry(geometry)) return 0;
+function runSeconds(cell: Cell, geometry: Geometry | null): number {
+  if (geometry === null) return 0;
   const rows = cell.load.kind === 'closed' ? cell.load.concurrency : 1;
   const warmups = cell.warmupPerAdapter * (cell.adapters.length + 1);
   const warmup = warmups * requestSeconds(geometry, WARMUP_TOKENS.prompt, WARMUP_TOKENS.output, rows);

@@ -1,6 +1,6 @@
 /** How a cell's coordinates are written where they are no plain numbers: in result.json, charts and messages. */
 import { normalBounds } from '../scenario/defaults.ts';
-import type { Lengths, Popularity, Rank } from '../scenario/scenario.ts';
+import type { Kinds, Lengths, Modules, Popularity, Rank } from '../scenario/scenario.ts';
 
 /** 200, "normal(200,20)" (with its clamps if they are not the default ones), "uniform(100,300)". */
 export function lengthsLabel(lengths: Lengths): number | string {
@@ -27,3 +27,12 @@ export function rankLabel(rank: Rank | null): number | string | null {
   if (rank.kind === 'one') return rank.rank;
   return `mix(${rank.shares.map((share) => `${share.rank}:${share.weight}`).join(',')})`;
 }
+
+/** "lora" or "mix(lora:1,dora:1)". */
+export function kindLabel(kinds: Kinds): string {
+  if (kinds.kind === 'one') return kinds.name;
+  return `mix(${kinds.shares.map((share) => `${share.name}:${share.weight}`).join(',')})`;
+}
+
+/** "all" or "q,v". */
+export const modulesLabel = (modules: Modules): string => (modules === 'all' ? modules : modules.join(','));

@@ -1,25 +1,31 @@
 /**
- * What the bundled engine cannot do with a sweep, found before anything starts: more adapters than slots, ranks above
- * the slots' rank, prompts and answers longer than the model's positions. Throws PLAN_INVALID with every fault.
+ * What the bundled engine cannot do with a sweep, found before anything starts: ranks above the slots' rank, adapters that
+ * should lie in host memory and have no room there, prompts and answers longer than the model's positions. Throws
+ * PLAN_INVALID with every fault.
  */
-import { geometryOf, isGeometry } from '../../engine/models/geometry.ts';
 import { BenchError } from '../errors.ts';
 import type { EngineFlags } from '../scenario/scenario.ts';
+import { geometryIn, type TargetFacts } from './facts.ts';
 import { mostTokens } from './lengths-range.ts';
 import type { Cell } from './plan.ts';
 
-export function checkEngineLimits(cells: readonly Cell[], flags: EngineFlags): void {
-  const faults = new Set(cells.flatMap((cell) => [...adapterFaults(cell, flags), ...lengthFaults(cell, flags)]));
+export function checkEngineLimits(cells: readonly Cell[], flags: EngineFlags, facts: TargetFacts): void {
+  const faults = new Set(
+    cells.flatMap((cell) => [
+      ...adapterFaults(cell, flags),
+      ...lengthFaults(cell, flags, geometryIn(facts, cell.at.model)?.maxPosition ?? null),
+    ]),
+  );
   if (faults.size > 0) throw new BenchError('PLAN_INVALID', [...faults].join('\n'));
 }
 
-function adapterFaults(cell: Cell, { maxGpuLoras, maxLoraRank }: EngineFlags): string[] {
+function adapterFaults(cell: Cell, { maxCpuLoras, maxLoraRank }: EngineFlags): string[] {
   const faults: string[] = [];
   const count = cell.adapters.length;
-  if (maxGpuLoras !== undefined && count > maxGpuLoras) {
+  if (cell.at.residency === 'cold_host' && maxCpuLoras !== undefined && count > maxCpuLoras) {
     faults.push(
-      `adapters.count ${count} is above engine.max_gpu_loras ${maxGpuLoras}, and more adapters than slots are not ` +
-        `supported yet; accepted: up to ${maxGpuLoras}, or a larger engine.max_gpu_loras`,
+      `adapters.residency cold_host keeps ${count} adapters in host memory, and engine.max_cpu_loras ${maxCpuLoras} is ` +
+        `too few; accepted: at least ${count}`,
     );
   }
   const served = Math.max(0, ...cell.adapters.map((adapter) => adapter.servedRank ?? 0));
@@ -29,13 +35,11 @@ function adapterFaults(cell: Cell, { maxGpuLoras, maxLoraRank }: EngineFlags): s
   return faults;
 }
 
-function lengthFaults(cell: Cell, flags: EngineFlags): string[] {
-  const geometry = geometryOf(cell.at.model);
-  if (!isGeometry(geometry)) return [];
+function lengthFaults(cell: Cell, flags: EngineFlags, maxPosition: number | null): string[] {
+  if (maxPosition === null) return [];
   const tokens = mostTokens(cell.prompt.lengths) + mostTokens(cell.output.lengths);
-  const most = Math.min(geometry.maxPosition, flags.maxModelLen ?? Number.POSITIVE_INFINITY);
+  const most = Math.min(maxPosition, flags.maxModelLen ?? Number.POSITIVE_INFINITY);
   if (tokens <= most) return [];
-  const why =
-    most === geometry.maxPosition ? `${cell.at.model} has positions for ${most}` : `engine.max_model_len is ${most}`;
+  const why = most === maxPosition ? `${cell.at.model} has positions for ${most}` : `engine.max_model_len is ${most}`;
   return [`prompt and output together reach ${tokens} tokens, but ${why}`];
 }

@@ -3,7 +3,7 @@
  *
  *   sweep      the axes' product as cells (sweep.ts), with their adapters (adapters.ts)
  *   check      what cannot work is refused before anything starts (limits.ts)
- *   order      model by model, since each is a server to start; within a model, replicate by replicate
+ *   order      server by server (a model, or a model with an adapter in its weights); within one, replicate by replicate
  *   estimate   what it will take (estimate.ts); warnings: what it will not show (warnings.ts)
  */
 import { BenchError } from '../errors.ts';
@@ -16,6 +16,7 @@ import type { TargetFacts } from './facts.ts';
 import { checkEngineLimits } from './limits.ts';
 import type { Cell, Plan, PlannedRun } from './plan.ts';
 import { runSeed } from './seeds.ts';
+import { serverOf } from './server-of.ts';
 import { popularityShares } from './shares.ts';
 import { standInOf } from './stand-in.ts';
 import { type Sweep, sweepOf } from './sweep.ts';
@@ -29,7 +30,7 @@ export function planOf(scenario: Scenario, facts: TargetFacts): Plan {
   const sweep = sweepOf(scenario, facts);
   const dropped = droppedCells(sweep, facts);
   const { cells } = sweep;
-  if (facts.kind === 'engine') checkEngineLimits(cells, scenario.engine);
+  if (facts.kind === 'engine') checkEngineLimits(cells, scenario.engine, facts);
   checkWeights(cells);
   const runs = runsOf(cells, scenario.measure);
   return {
@@ -37,9 +38,9 @@ export function planOf(scenario: Scenario, facts: TargetFacts): Plan {
     cells,
     runs,
     slo: scenario.slo,
-    standIn: standInOf(scenario.models, facts),
+    standIn: standInOf([...new Set(cells.map(({ at }) => at.model))], facts),
     estimate: estimateOf(cells, runs, facts),
-    warnings: [...dropped, ...mixWarnings(scenario), ...planWarnings(cells)],
+    warnings: [...dropped, ...mixWarnings(scenario), ...planWarnings(cells, scenario.engine)],
   };
 }
 
@@ -71,7 +72,7 @@ function checkWeights(cells: readonly Cell[]): void {
   }
 }
 
-/** Cells come grouped by model already. Replicates go round the model's cells, so that drift meets all of them alike. */
+/** Server by server, since each takes a while to start. Replicates go round a server's cells, so that drift meets all of them alike. */
 function runsOf(cells: readonly Cell[], { repeats, seed }: Scenario['measure']): PlannedRun[] {
   const servers = [...new Set(cells.map(serverOf))];
   const runs = servers.flatMap((server) => {
@@ -85,8 +86,6 @@ function runsOf(cells: readonly Cell[], { repeats, seed }: Scenario['measure']):
     seed: runSeed(seed, cell, replicate),
   }));
 }
-
-const serverOf = (cell: Cell): string => `${cell.at.model} ${cell.at.weights}`;
 
 /** Adapter names are left out: the same load on another server, where they are called otherwise, is the same plan. */
 function planHash(cells: readonly Cell[], runs: readonly PlannedRun[]): string {

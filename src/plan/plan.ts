@@ -2,9 +2,9 @@
  * The plan: what will be run, decided before anything starts. Pure data, made by `planOf()` from a Scenario and a few
  * facts about the target; the runner executes it and changes nothing in it.
  */
-import type { Lengths, Popularity, Slo } from '../scenario/scenario.ts';
+import type { Kind, Lengths, Modules, Popularity, Residency, Slo } from '../scenario/scenario.ts';
 
-export type { Lengths, Popularity, Slo };
+export type { Kind, Lengths, Modules, Popularity, Residency, Slo };
 
 /** A cell's coordinates as the scenario declares them: scalars only, as they stand in result.json and in charts. */
 export interface At {
@@ -17,9 +17,13 @@ export interface At {
   popularity: string | null;
   /** 1 for the base model alone. */
   base_share: number;
+  /** A kind, or a label such as "mix(lora:1,dora:1)"; for an endpoint what the scenario calls them. */
   kind: string | null;
-  mode: string | null;
-  residency: string | null;
+  mode: 'dynamic' | 'merged' | null;
+  /** null where it is not ours to say: the base alone, an adapter in the weights, an endpoint. */
+  residency: Residency | null;
+  /** Projections that the adapters change: "all", or such as "q,v". */
+  modules: string | null;
   control: 'exact' | 'cap';
   /** Number, or a label such as "normal(200,20)" for a distribution. */
   promptTokens: number | string;
@@ -36,7 +40,9 @@ export interface PlannedAdapter {
   name: string;
   rank: number | null;
   servedRank: number | null;
-  /** Seed of the synthetic weights, when the engine makes them. */
+  /** null for an endpoint's, which are what they are. */
+  kind: Kind | null;
+  /** Seed of its weights, when they are made for the engine. */
   seed: number;
 }
 
@@ -49,6 +55,7 @@ export interface Cell {
   id: string;
   at: At;
   adapters: PlannedAdapter[];
+  modules: Modules;
   popularity: Popularity;
   /** Share of requests that name no adapter, 0..1. */
   baseShare: number;
@@ -91,8 +98,15 @@ export interface Plan {
   standIn: StandIn | null;
   /**
    * `requests` are those measured, without warm-up: a lower bound where runs end by time in a closed loop. `seconds` is
-   * null where nothing is known of the target's speed.
+   * null where nothing is known of the target's speed. `adapterFiles` lie on disk for as long as it runs; null where
+   * none is made.
    */
-  estimate: { cells: number; runs: number; requests: number; seconds: number | null };
+  estimate: {
+    cells: number;
+    runs: number;
+    requests: number;
+    seconds: number | null;
+    adapterFiles: { count: number; bytes: number } | null;
+  };
   warnings: string[];
 }

@@ -1,14 +1,13 @@
 /** Whether a plan runs scaled-down models in the place of big ones, and why: the report says so on its first line. */
-import { geometryOf, isGeometry } from '../../engine/models/geometry.ts';
-import type { TargetFacts } from './facts.ts';
+import { geometryIn, type TargetFacts } from './facts.ts';
 import type { StandIn } from './plan.ts';
 
 /** null when every model is the real size, or the target is an endpoint, whose models are what they are. */
 export function standInOf(models: readonly string[], facts: TargetFacts): StandIn | null {
   if (facts.kind === 'endpoint') return null;
   const scaled = models.flatMap((model) => {
-    const geometry = geometryOf(model);
-    return isGeometry(geometry) && geometry.standIn ? [geometry.standIn] : [];
+    const standIn = geometryIn(facts, model)?.standIn ?? null;
+    return standIn === null ? [] : [standIn];
   });
   if (scaled.length === 0) return null;
   const distinct = (values: string[]) => [...new Set(values)].join(', ');

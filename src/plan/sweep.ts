@@ -1,14 +1,14 @@
 /**
  * The sweep: the product of a scenario's axes, as cells. In the order of the axes in the file format, the model outermost,
  * so that a server starts once for each model. A count of 0 adapters is the base model alone, and is there once however
- * many ranks or popularities are swept.
+ * many ranks or popularities are swept; an adapter in the weights is there once however many residencies are.
  */
 import { type Geometry, geometryOf, isGeometry } from '../../engine/models/geometry.ts';
 import { BenchError } from '../errors.ts';
-import type { Control, Popularity, Rank, Scenario, ScenarioWorkload } from '../scenario/scenario.ts';
+import type { Control, Kinds, Popularity, Rank, Residency, Scenario, ScenarioWorkload } from '../scenario/scenario.ts';
 import { endpointAdapters, engineAdapters, isShortage, type Shortage } from './adapters.ts';
 import type { EndpointModel, TargetFacts } from './facts.ts';
-import { lengthsLabel, popularityLabel, rankLabel } from './labels.ts';
+import { kindLabel, lengthsLabel, modulesLabel, popularityLabel, rankLabel } from './labels.ts';
 import type { At, Cell, Lengths, Load, PlannedAdapter } from './plan.ts';
 import { reusedPromptsSeed } from './seeds.ts';
 
@@ -18,8 +18,9 @@ interface AdapterPoint {
   count: number;
   popularity: Popularity;
   baseShare: number;
-  kind: string;
-  mode: string;
+  kind: Kinds;
+  mode: 'dynamic' | 'merged';
+  residency: Residency | null;
 }
 
 export interface Sweep {
@@ -64,12 +65,12 @@ function serversOf(scenario: Scenario, facts: TargetFacts): Server[] {
   if (facts.kind === 'endpoint') {
     return facts.models.map((served) => ({ kind: 'endpoint', model: served.name, weights: null, served }));
   }
-  return scenario.models.flatMap((model) => {
-    const geometry = geometryOf(model);
+  return scenario.models.flatMap((text) => {
+    const geometry = facts.folders?.[text]?.geometry ?? geometryOf(text);
     if (!isGeometry(geometry)) {
       throw new BenchError('PLAN_INVALID', `${geometry.message}; accepted: ${geometry.accepted.join(', ')}`);
     }
-    return scenario.weights.map((weights) => ({ kind: 'engine' as const, model, weights, geometry }));
+    return scenario.weights.map((weights) => ({ kind: 'engine' as const, model: geometry.name, weights, geometry }));
   });
 }
 
@@ -87,7 +88,11 @@ function adapterPoints(scenario: Scenario): (AdapterPoint | null)[] {
       for (const popularity of axes.popularities) {
         for (const baseShare of axes.baseShares) {
           for (const kind of axes.kinds) {
-            for (const mode of axes.modes) points.push({ rank, count, popularity, baseShare, kind, mode });
+            for (const mode of axes.modes) {
+              for (const residency of residenciesFor(mode, axes.residencies)) {
+                points.push({ rank, count, popularity, baseShare, kind, mode, residency });
+              }
+            }
           }
         }
       }
@@ -96,11 +101,14 @@ function adapterPoints(scenario: Scenario): (AdapterPoint | null)[] {
   return points;
 }
 
+const residenciesFor = (mode: AdapterPoint['mode'], all: readonly Residency[]): (Residency | null)[] =>
+  mode === 'merged' || all.length === 0 ? [null] : [...all];
+
 function adaptersAt(point: AdapterPoint | null, scenario: Scenario, server: Server) {
   if (point === null) return [];
   if (server.kind === 'endpoint') return endpointAdapters(scenario, server.served, point.rank, point.count);
   if (point.rank === null) throw new TypeError('an engine cell without rank passed validation');
-  return engineAdapters(point.rank, point.count, server.geometry);
+  return engineAdapters(point.rank, point.kind, point.count, server.geometry);
 }
 
 function loadsOf({ load }: Scenario): Load[] {
@@ -127,6 +135,7 @@ function cellOf(coordinates: Coordinates): Cell {
     id,
     at: atOf(coordinates),
     adapters,
+    modules: (point && scenario.adapters?.modules) ?? 'all',
     popularity: point?.popularity ?? { kind: 'uniform' },
     baseShare: point?.baseShare ?? 1,
     prompt: promptOf(scenario, workload.prompt),
@@ -143,7 +152,7 @@ function promptOf({ promptReuse: reuse, measure: { seed } }: Scenario, lengths: 
   return { lengths, reuse, ...(reuse ? { seed: reusedPromptsSeed(seed, lengths) } : {}) };
 }
 
-function atOf({ model, weights, point, workload, control, load }: Coordinates): At {
+function atOf({ scenario, model, weights, point, workload, control, load }: Coordinates): At {
   return {
     model,
     weights,
@@ -151,9 +160,10 @@ function atOf({ model, weights, point, workload, control, load }: Coordinates): 
     adapters: point?.count ?? 0,
     popularity: point && popularityLabel(point.popularity),
     base_share: point?.baseShare ?? 1,
-    kind: point?.kind ?? null,
+    kind: point && kindLabel(point.kind),
     mode: point?.mode ?? null,
-    residency: null,
+    residency: point?.residency ?? null,
+    modules: point && modulesLabel(scenario.adapters?.modules ?? 'all'),
     control,
     promptTokens: lengthsLabel(workload.prompt),
     outputTokens: lengthsLabel(workload.output),

@@ -9,7 +9,7 @@ import type { CellResult, Result } from '../result/schema.ts';
 import type { NamedMetric } from './metric-names.ts';
 import { METRIC_NAMES } from './metric-names.ts';
 import { NONE } from './numbers.ts';
-import { loadKindOf, loadOf, loadText } from './panels.ts';
+import { loadKindOf, loadOf, loadText, serverOf } from './panels.ts';
 import { cellCounts, cellFigure, failuresText, figureText, figureWithUnit, type Stat } from './values.ts';
 
 /** What only adapters have says nothing of the base model, so its cells don't count when asking whether it varies. */
@@ -17,6 +17,7 @@ const COORDINATES: readonly { key: keyof At; title: string; adapterOnly?: boolea
   { key: 'model', title: 'model' },
   { key: 'weights', title: 'weights' },
   { key: 'kind', title: 'kind', adapterOnly: true },
+  { key: 'modules', title: 'modules', adapterOnly: true },
   { key: 'popularity', title: 'popularity', adapterOnly: true },
   { key: 'base_share', title: 'base share', adapterOnly: true },
   { key: 'mode', title: 'mode', adapterOnly: true },
@@ -28,6 +29,8 @@ const COORDINATES: readonly { key: keyof At; title: string; adapterOnly?: boolea
 ];
 
 const LATENCIES: readonly NamedMetric[] = ['ttft', 'itl', 'tpot'];
+/** Shown where some adapter was not on the device. */
+const COLD: readonly NamedMetric[] = ['ttft_cold', 'ttft_warm', 'adapter_load'];
 const PERCENTILES: readonly Stat[] = ['p50', 'p90', 'p99'];
 
 export interface CellRow {
@@ -63,13 +66,18 @@ function figureOf(cell: CellResult, metric: NamedMetric, stat: Stat): { text: st
   };
 }
 
+/** Some request came for an adapter that was not on the device. */
+export const hasCold = ({ cells }: Pick<Result, 'cells'>): boolean =>
+  cells.some((cell) => cellFigure(cell, 'ttft_cold', 'p50').value !== null);
+
 export function cellsTable(result: Result): CellsTable {
   const withAdapters = result.cells.filter((cell) => cell.at.adapters > 0);
   const varying = COORDINATES.filter(({ key, adapterOnly }) => {
     const cells = adapterOnly ? withAdapters : result.cells;
     return new Set(cells.map((cell) => cell.at[key])).size > 1;
   });
-  const severalTargets = new Set(result.cells.map((cell) => cell.target)).size > 1;
+  const severalTargets = new Set(result.cells.map((cell) => serverOf(result, cell))).size > 1;
+  const latencies = [...LATENCIES, ...(hasCold(result) ? COLD : [])];
   const withGoodput = result.cells.some((cell) => cellFigure(cell, 'goodput', 'value').value !== null);
   const single: NamedMetric[] = ['output_tokens_per_second', ...(withGoodput ? (['goodput'] as const) : [])];
   return {
@@ -82,7 +90,7 @@ export function cellsTable(result: Result): CellsTable {
     ],
     counts: ['requests', 'failed'],
     groups: [
-      ...LATENCIES.map((metric) => ({
+      ...latencies.map((metric) => ({
         title: METRIC_NAMES[metric].short,
         unit: 'ms',
         columns: PERCENTILES.map(String),
@@ -95,7 +103,7 @@ export function cellsTable(result: Result): CellsTable {
       return {
         cell,
         coordinates: [
-          ...(severalTargets ? [cell.target] : []),
+          ...(severalTargets ? [serverOf(result, cell)] : []),
           ...varying.map(({ key, adapterOnly }) =>
             adapterOnly && cell.at.adapters === 0 ? NONE : String(cell.at[key] ?? NONE),
           ),
@@ -105,7 +113,7 @@ export function cellsTable(result: Result): CellsTable {
         ],
         counts: [String(counts.issued), failuresText(counts)],
         figures: [
-          ...LATENCIES.map((metric) => PERCENTILES.map((stat) => figureOf(cell, metric, stat))),
+          ...latencies.map((metric) => PERCENTILES.map((stat) => figureOf(cell, metric, stat))),
           ...single.map((metric) => [figureOf(cell, metric, 'value')]),
         ],
         state: stateText(cell),

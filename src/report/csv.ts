@@ -25,6 +25,7 @@ const COORDINATES = [
   'popularity',
   'base_share',
   'kind',
+  'modules',
   'mode',
   'residency',
   'control',
@@ -89,7 +90,7 @@ function columnsOf(result: Result): Column[] {
   return [
     { name: 'cell', of: (cell) => cell.id },
     { name: 'target', of: (cell) => cell.target },
-    ...COORDINATES.map((key): Column => ({ name: `at.${key}`, of: (cell) => cell.at[key] })),
+    ...COORDINATES.map((key): Column => ({ name: `at.${key}`, of: (cell) => cell.at[key] ?? null })),
     { name: 'served_ranks', of: (cell) => cell.servedRanks?.join(' ') ?? null },
     { name: 'run', of: (_, __, replicate) => replicate },
     { name: 'attempt', of: (_, run) => run.attempt },

@@ -4,6 +4,9 @@
  */
 export const METRIC_NAMES = {
   ttft: { short: 'TTFT', long: 'Time to first token' },
+  ttft_cold: { short: 'TTFT cold', long: 'Time to first token, cold adapter' },
+  ttft_warm: { short: 'TTFT warm', long: 'Time to first token, warm adapter' },
+  adapter_load: { short: 'adapter load', long: 'Wait for a cold adapter' },
   itl: { short: 'ITL', long: 'Inter-token latency' },
   tpot: { short: 'TPOT', long: 'Time per output token' },
   e2e: { short: 'E2E', long: 'End-to-end latency' },

@@ -3,7 +3,7 @@
  *
  * A result in; panels out: cells that differ only in adapter count and load, with the base model's cells beside them.
  * Everything else (target, model, weights, rank, lengths, ..) separates panels, because different models or plans are
- * never overlaid. Colours follow the adapter count, so that one count looks the same everywhere in a report.
+ * never overlaid; cells with an adapter merged into the weights have the base cells of the same model beside them. Colours follow the adapter count, so that one count looks the same everywhere in a report.
  */
 import type { At } from '../plan/plan.ts';
 import type { CellResult, Result } from '../result/schema.ts';
@@ -35,7 +35,7 @@ export interface Panel {
 /** Coordinates that a cell of the base model alone shares with the cells it is the reference for. */
 const SHARED = ['model', 'weights', 'control', 'promptTokens', 'outputTokens', 'arrivals'] as const;
 /** Coordinates that only cells with adapters have. */
-const ADAPTER_ONLY = ['rank', 'popularity', 'base_share', 'kind', 'mode', 'residency'] as const;
+const ADAPTER_ONLY = ['rank', 'popularity', 'base_share', 'kind', 'modules', 'mode', 'residency'] as const;
 
 const WORDS: Record<(typeof SHARED)[number] | (typeof ADAPTER_ONLY)[number], (value: unknown) => string> = {
   model: (value) => `${value}`,
@@ -48,8 +48,9 @@ const WORDS: Record<(typeof SHARED)[number] | (typeof ADAPTER_ONLY)[number], (va
   popularity: (value) => `${value}`,
   base_share: (value) => `base share ${value}`,
   kind: (value) => `${value}`,
+  modules: (value) => `modules ${value}`,
   mode: (value) => `${value}`,
-  residency: (value) => `${value}`,
+  residency: (value) => (value === null ? 'in the weights' : `${value}`),
 };
 
 export const loadOf = (at: At): number => at.concurrency ?? at.rate ?? 0;
@@ -61,8 +62,17 @@ export const loadText = (kind: LoadKind, load: number): string =>
 
 export const adaptersText = (adapters: number): string => (adapters === 0 ? 'base' : plural(adapters, 'adapter'));
 
-const keyOf = (cell: CellResult, keys: readonly (keyof At)[]): string =>
-  JSON.stringify([cell.target, ...keys.map((key) => cell.at[key] ?? null)]);
+/**
+ * The server a cell was measured on, as far as results must tell servers apart. Engines are one: what sets them apart
+ * (model, weights, an adapter in these) is in `at`.
+ */
+export function serverOf(result: Result, cell: CellResult): string {
+  const target = result.targets.find(({ id }) => id === cell.target);
+  return target?.kind === 'engine' ? 'engine' : cell.target;
+}
+
+const keyOf = (result: Result, cell: CellResult, keys: readonly (keyof At)[]): string =>
+  JSON.stringify([serverOf(result, cell), ...keys.map((key) => cell.at[key] ?? null)]);
 
 /** Adapter counts of the whole result, rising; a count's place in it is its colour. */
 export const adapterCounts = (result: Result): number[] =>
@@ -100,14 +110,14 @@ function labelsOf(result: Result, groups: CellResult[][]): string[] {
     keys.filter((key) => new Set(cells.map((cell) => JSON.stringify(cell.at[key] ?? null))).size > 1);
   const withAdapters = result.cells.filter((cell) => cell.at.adapters > 0);
   const varying = [...differing(result.cells, SHARED), ...differing(withAdapters, ADAPTER_ONLY)];
-  const severalTargets = new Set(result.cells.map((cell) => cell.target)).size > 1;
+  const severalTargets = new Set(result.cells.map((cell) => serverOf(result, cell))).size > 1;
   return groups.map((cells) => {
     const typical = cells.find((cell) => cell.at.adapters > 0) ?? cells[0]!;
     const adapterOnly: readonly string[] = ADAPTER_ONLY;
     const words = varying
       .filter((key) => typical.at.adapters > 0 || !adapterOnly.includes(key))
       .map((key) => WORDS[key](typical.at[key]));
-    return [...(severalTargets ? [`target ${typical.target}`] : []), ...words].join(' · ');
+    return [...(severalTargets ? [`target ${serverOf(result, typical)}`] : []), ...words].join(' · ');
   });
 }
 
@@ -117,12 +127,12 @@ export function panelsOf(result: Result): Panel[] {
   const baseGroups = new Map<string, CellResult[]>();
   for (const cell of result.cells) {
     const groups = cell.at.adapters > 0 ? adapterGroups : baseGroups;
-    const key = keyOf(cell, cell.at.adapters > 0 ? [...SHARED, ...ADAPTER_ONLY] : SHARED);
+    const key = keyOf(result, cell, cell.at.adapters > 0 ? [...SHARED, ...ADAPTER_ONLY] : SHARED);
     groups.set(key, [...(groups.get(key) ?? []), cell]);
   }
   const used = new Set<string>();
   const groups = [...adapterGroups.values()].map((cells) => {
-    const baseKey = keyOf(cells[0]!, SHARED);
+    const baseKey = keyOf(result, cells[0]!, SHARED);
     used.add(baseKey);
     return [...(baseGroups.get(baseKey) ?? []), ...cells];
   });

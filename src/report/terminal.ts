@@ -6,7 +6,7 @@
  * would obey them.
  */
 import type { CellResult, Result } from '../result/schema.ts';
-import { rankText } from './cells-table.ts';
+import { hasCold, rankText } from './cells-table.ts';
 import { costOf, costText } from './costs.ts';
 import { NONE } from './numbers.ts';
 import { loadOf, loadText, type Panel, panelsOf } from './panels.ts';
@@ -24,6 +24,8 @@ interface Column {
   head: string;
   /** Columns with a higher number go first when room is short; 0 always stays. */
   spare: number;
+  /** Left out where no request came for an adapter that was not on the device. */
+  onlyWithCold?: boolean;
   of: (cell: CellResult, panel: Panel) => string;
 }
 
@@ -43,6 +45,8 @@ const COLUMNS: readonly Column[] = [
   },
   figureColumn('TTFT p50', 1, 'ttft', 'p50'),
   figureColumn('p99', 3, 'ttft', 'p99'),
+  { ...figureColumn('cold p50', 2, 'ttft_cold', 'p50'), onlyWithCold: true },
+  { ...figureColumn('load p50', 3, 'adapter_load', 'p50'), onlyWithCold: true },
   figureColumn('ITL p50', 6, 'itl', 'p50'),
   figureColumn('p99', 7, 'itl', 'p99'),
   figureColumn('TPOT p50', 0, 'tpot', 'p50'),
@@ -123,13 +127,18 @@ export function summaryTable(result: Result, options: SummaryOptions): string {
     columns.map((column) => column.head),
     ...panels.flatMap((panel) => ordered(panel).map((cell) => columns.map((column) => column.of(cell, panel)))),
   ];
-  const columns = fitting(COLUMNS, rowsOf, options.width);
+  const cold = hasCold(result);
+  const known = COLUMNS.filter(({ onlyWithCold }) => cold || onlyWithCold !== true);
+  const columns = fitting(known, rowsOf, options.width);
   const widths = widthOf(rowsOf(columns));
 
-  const targets = result.targets.map((target) => targetPhrase(result, target)).join('; ');
+  const targets = [...new Set(result.targets.map((target) => targetPhrase(result, target)))].join('; ');
   const about = `${result.scenario.name}: ${modelsOf(result).join(', ')} on ${targets}`;
   const standIn = standInNotice(result);
   const trust = trustOf(result);
+  const coldLegend = cold
+    ? ' cold: TTFT of requests whose adapter was not on the device; load: their wait for it.'
+    : '';
   const legend = 'Times in ms. cost: TPOT p50 relative to the base model at the same load.';
   const anyAbove = rowsOf(columns).some((row) => row.some((text) => text.startsWith('>')));
   const anyPartial = rowsOf(columns).some((row) => row.some((text) => text.endsWith('†')));
@@ -140,9 +149,9 @@ export function summaryTable(result: Result, options: SummaryOptions): string {
     ...(panels.length === 1 && panels[0]!.label === '' ? [''] : []),
     ...panels.flatMap((panel) => panelLines(panel, columns, widths, paint)),
     '',
-    ...say(legend + (anyAbove ? ' >: falls among failed requests.' : '') + (anyPartial ? ' †: cut short.' : '')).map(
-      (text) => paint('dim', text),
-    ),
+    ...say(
+      legend + coldLegend + (anyAbove ? ' >: falls among failed requests.' : '') + (anyPartial ? ' †: cut short.' : ''),
+    ).map((text) => paint('dim', text)),
     ...say(trust.headline).map((text) =>
       paint(trust.level === 'good' ? 'green' : trust.level === 'care' ? 'yellow' : 'red', text),
     ),

@@ -45,8 +45,14 @@ export type TokenSource = 'continuous_usage' | 'tokenizer' | 'one_per_chunk' | '
 /** What a server says of its own time for one request, in milliseconds (engine/EXTENSIONS.md). */
 export interface ServerTimings {
   queue_ms: number;
+  /** Time it was held up because its adapter was not on the device. */
   adapter_ms: number;
-  adapter_tier: 'device' | null;
+  /** Where its adapter was when it came; null for the base model. */
+  adapter_tier: 'device' | 'host' | 'disk' | null;
+  /** Bytes that were read and sent to the device for it; absent where the server does not say. */
+  adapter_bytes?: number;
+  /** The time of that work alone; it overlaps with steps that run, so adapter_ms may be more or less. */
+  adapter_load_ms?: number;
   prefill_ms: number;
   decode_ms: number;
   /** Request read to first content chunk written. */

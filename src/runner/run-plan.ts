@@ -29,8 +29,8 @@ const COME_BACK_GAP_MS = 500;
 export interface RunPlanOptions {
   plan: Plan;
   source: TargetSource;
-  /** Makes prompts, and counts tokens where the server does not. */
-  tokenizer: RunTokenizer;
+  /** Makes prompts, and counts tokens where the server does not: that of the cell's model, as far as it is known. */
+  tokenizerOf: (cell: Cell) => RunTokenizer;
   records: { append(record: RequestRecord): void };
   progress: Progress;
   /** Aborts: stop now, keep what was measured. */
@@ -60,6 +60,7 @@ export async function runPlan(options: RunPlanOptions): Promise<PlanOutcome> {
     return await conductor.run();
   } finally {
     await conductor.stop();
+    await options.source.close?.();
   }
 }
 
@@ -112,7 +113,7 @@ class Conductor {
   }
 
   async #runOne(cell: Cell, run: PlannedRun): Promise<void> {
-    const { progress, signal, tokenizer, plan } = this.#options;
+    const { progress, signal, tokenizerOf, plan } = this.#options;
     const before = this.#current?.target;
     const target = await this.#targetFor(cell);
     if (target === null) {
@@ -127,7 +128,7 @@ class Conductor {
         run,
         attempt: 1,
         nonce: `${this.#nonce}-${run.order}`,
-        tokenizer,
+        tokenizer: tokenizerOf(cell),
         slo: plan.slo,
         sink: this.#sink,
         expected: this.#expectedOf(cell),

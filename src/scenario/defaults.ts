@@ -21,6 +21,8 @@ const DEFAULTS = {
   },
 } as const;
 
+const DEFAULT_RESIDENCY = 'warm';
+
 type Given<T, K extends keyof T> = Omit<T, K> & Required<Pick<T, K>>;
 type Part<K extends keyof ScenarioInput> = NonNullable<ScenarioInput[K]>;
 
@@ -45,7 +47,15 @@ export function withDefaults(input: ScenarioInput, onEngine: boolean): ResolvedS
   } else if (typeof input.target === 'object' && 'url' in input.target) {
     resolved.target = { ...DEFAULTS.target, ...input.target };
   }
-  if (input.adapters) resolved.adapters = { ...DEFAULTS.adapters, names: [], ...input.adapters };
+  if (input.adapters) {
+    resolved.adapters = {
+      ...DEFAULTS.adapters,
+      names: [],
+      // Where an endpoint keeps its adapters is its own affair.
+      ...(onEngine ? { residency: DEFAULT_RESIDENCY } : {}),
+      ...input.adapters,
+    };
+  }
   if (input.prompt && 'tokens' in input.prompt) resolved.prompt = { ...DEFAULTS.prompt, ...input.prompt };
   if (input.output) resolved.output = { ...DEFAULTS.output, ...input.output };
   if ('rate' in input.load) resolved.load = { ...DEFAULTS.load, ...input.load };

@@ -2,13 +2,19 @@
  * From the format of the file to what the code works with: units parsed, every axis an array, forms told apart by `kind`.
  * In: a scenario that passed schema, rules and defaults. Out: Scenario's fields. Nothing is checked or defaulted here.
  */
+import { ADAPTER_KINDS } from '../../engine/adapter-files/adapter.ts';
+import { MODULES, type ModuleName } from '../../engine/models/projections.ts';
+import type { PopularityInput } from './adapters-schema.ts';
 import { AT_LEAST, normalBounds, type ResolvedScenario, WORKLOAD_DEFAULTS } from './defaults.ts';
 import type {
   Arrivals,
   EndpointTarget,
   EngineFlags,
+  Kind,
+  Kinds,
   Lengths,
   MeasureLength,
+  Modules,
   Popularity,
   Rank,
   Scenario,
@@ -17,7 +23,7 @@ import type {
   ScenarioWorkload,
   Slo,
 } from './scenario.ts';
-import type { LengthsInput, OneOrMany, PopularityInput } from './schema.ts';
+import type { LengthsInput, OneOrMany } from './schema.ts';
 import { durationMs, ratePerSecond, sizeBytes } from './units.ts';
 
 type Normalized = Omit<Scenario, 'file' | 'text' | 'hash' | 'resolved' | 'withoutGpu'>;
@@ -84,6 +90,7 @@ function engineFlags(flags: NonNullable<ResolvedScenario['engine']>): EngineFlag
     maxNumSeqs: flags.max_num_seqs,
     maxNumBatchedTokens: flags.max_num_batched_tokens,
     maxGpuLoras: flags.max_gpu_loras,
+    maxCpuLoras: flags.max_cpu_loras,
     maxLoraRank: flags.max_lora_rank,
     gpuMemory: flags.gpu_memory === undefined ? undefined : (sizeBytes(flags.gpu_memory) ?? Number.NaN),
     batchInvariant: flags.batch_invariant,
@@ -98,8 +105,10 @@ function adaptersOf(input: NonNullable<ResolvedScenario['adapters']>): ScenarioA
     counts: many(input.count),
     popularities: many(input.popularity).map(popularityOf),
     baseShares: many(input.base_share),
-    kinds: many(input.kind) as 'lora'[],
-    modes: many(input.mode) as 'dynamic'[],
+    kinds: many(input.kind).map(kindsOf),
+    modes: many(input.mode),
+    residencies: many(input.residency),
+    modules: input.modules === undefined || input.modules === 'all' ? 'all' : inOrder(input.modules),
     names: Array.isArray(names)
       ? names
       : Object.fromEntries(Object.entries(names).map(([r, list]) => [Number(r), list])),
@@ -115,6 +124,24 @@ const rankOf = (input: number | { mix: Record<string, number> }): Rank =>
           .map(([rank, weight]) => ({ rank: Number(rank), weight }))
           .sort((a, b) => a.rank - b.rank),
       };
+
+/** The order of the file says nothing, and the order of names decides which kind an adapter's number has. */
+const kindsOf = (input: Kind | { mix: Partial<Record<Kind, number>> }): Kinds =>
+  typeof input === 'string'
+    ? { kind: 'one', name: input }
+    : {
+        kind: 'mix',
+        shares: ADAPTER_KINDS.flatMap((name) => {
+          const weight = input.mix[name];
+          return weight === undefined ? [] : [{ name, weight }];
+        }),
+      };
+
+/** As they follow each other in a layer; all of them are "all". */
+function inOrder(modules: readonly ModuleName[]): Modules {
+  const ordered = MODULES.filter((module) => modules.includes(module));
+  return ordered.length === MODULES.length ? 'all' : ordered;
+}
 
 function popularityOf(input: PopularityInput): Popularity {
   if (typeof input !== 'string') return { kind: 'weights', weights: input };

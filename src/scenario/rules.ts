@@ -3,18 +3,14 @@
  * excludes what, which names exist. They look at data that may have failed the schema, so they take nothing for granted
  * and stay silent about values that are wrong in themselves.
  */
+import { looksLikeFolder } from '../../engine/models/find-model.ts';
 import { geometryOf, isGeometry, PRESETS } from '../../engine/models/geometry.ts';
+import { adapterRules, type Report } from './adapter-rules.ts';
 import { didYouMean } from './did-you-mean.ts';
 import { canonicalJson } from './hash.ts';
 import type { Located } from './located.ts';
+import { axisValues, isObject, type Plain } from './plain-data.ts';
 import { type Path, type Problem, problemAt, shown } from './problems.ts';
-import { axisValues } from './supported.ts';
-
-type Plain = Record<string, unknown>;
-type Report = (path: Path, text: string, unsupported?: boolean) => void;
-
-const isObject = (value: unknown): value is Plain =>
-  value !== null && typeof value === 'object' && !Array.isArray(value);
 
 const AXES = [
   ['models'],
@@ -52,20 +48,19 @@ function engineModels(plain: Plain, report: Report): void {
   if (plain['models'] === undefined) {
     report(
       [],
-      `models: is missing; expected a preset (${Object.keys(PRESETS).join(', ')}) or a stand-in such as llama-3-8b@1/8`,
+      `models: is missing; expected a preset (${Object.keys(PRESETS).join(', ')}), a stand-in such as llama-3-8b@1/8, ` +
+        'or a folder such as ./my-model',
     );
   }
   for (const { path, value } of models) {
     if (typeof value !== 'string') continue;
     const geometry = geometryOf(value);
     if (isGeometry(geometry)) continue;
-    const accepted = geometry.accepted.join(', ');
-    if (/^[./~]|\/(?!\d+$)/.test(value)) {
-      report(path, `a model directory (${shown(value)}) is not supported yet; accepted: ${accepted}`, true);
-    } else {
-      const near = didYouMean(value, geometry.accepted);
-      report(path, `${geometry.message}${near === null ? '' : `; did you mean "${near}"?`} Accepted: ${accepted}`);
-    }
+    // Whether a folder is there, and holds a model, is looked at when it is opened (model-folder.ts).
+    if (looksLikeFolder(value)) continue;
+    const near = didYouMean(value, geometry.accepted);
+    const accepted = `${geometry.accepted.join(', ')}, or a folder, written with a slash, such as ./my-model`;
+    report(path, `${geometry.message}${near === null ? '' : `; did you mean "${near}"?`} Accepted: ${accepted}`);
   }
 }
 
@@ -137,36 +132,6 @@ function lengthRules(plain: Plain, report: Report): void {
     ) {
       report(path, `mean ${mean} lies outside min to max`);
     }
-  }
-}
-
-function adapterRules(plain: Plain, onEngine: boolean, report: Report): void {
-  const { adapters } = plain;
-  if (!isObject(adapters)) return;
-  const counts = axisValues(plain, ['adapters', 'count']);
-  if (counts.length === 0) report(['adapters'], 'count is missing; expected a number of adapters, or a list of such');
-  const some = counts.some(({ value }) => typeof value === 'number' && value > 0);
-  if (adapters['rank'] === undefined) {
-    if (some && onEngine) report(['adapters'], 'rank is missing; expected a rank such as 16, or a list of such');
-    if (isObject(adapters['names'])) report(['adapters', 'names'], 'names are given by rank, but rank is missing');
-  }
-  for (const { path, value } of axisValues(plain, ['adapters', 'rank'])) {
-    if (isObject(value) && isObject(value['mix']) && Object.keys(value['mix']).length === 0) {
-      report(path, 'expected at least one rank in the mix');
-    }
-  }
-  for (const { path, value } of axisValues(plain, ['adapters', 'popularity'])) {
-    if (isObject(value) && Object.keys(value).length === 0)
-      report(path, 'expected at least one adapter with its weight');
-    if (typeof value === 'string' && /^zipf\([0.]+\)$/.test(value))
-      report(path, 'expected an exponent above 0; 0 is uniform');
-  }
-  const { names } = adapters;
-  const lists = Array.isArray(names) ? [names] : isObject(names) ? Object.values(names) : [];
-  const seen = new Set<unknown>();
-  for (const name of lists.flat()) {
-    if (seen.has(name)) report(['adapters', 'names'], `${shown(name)} is listed twice`);
-    seen.add(name);
   }
 }
 

@@ -25,6 +25,17 @@ export interface Slo {
 /** One rank, or several in one cell with their shares. */
 export type Rank = { kind: 'one'; rank: number } | { kind: 'mix'; shares: { rank: number; weight: number }[] };
 
+export type Kind = 'lora' | 'dora' | 'vera' | 'tied';
+
+/** One kind of adapter, or several in one cell with their shares. */
+export type Kinds = { kind: 'one'; name: Kind } | { kind: 'mix'; shares: { name: Kind; weight: number }[] };
+
+/** Where an adapter lies when a request asks for it: on the device, in host memory, or in its file. */
+export type Residency = 'warm' | 'cold_host' | 'cold_disk';
+
+/** Projections that adapters change. */
+export type Modules = 'all' | ('q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'down')[];
+
 export type Control = 'exact' | 'cap';
 export type Arrivals = 'poisson' | 'constant';
 
@@ -36,7 +47,7 @@ export interface EndpointTarget {
   /** Name of the environment variable that holds the key; the key itself never enters a scenario. */
   apiKeyEnv: string | null;
   headers: Record<string, string>;
-  /** A model preset whose tokenizer counts prompt tokens; null: chosen by the model's name. */
+  /** A model preset, or a folder, whose tokenizer counts prompt tokens; null: chosen by the model's name. */
   tokenizer: string | null;
 }
 
@@ -48,6 +59,7 @@ export interface EngineFlags {
   maxNumSeqs?: number;
   maxNumBatchedTokens?: number;
   maxGpuLoras?: number;
+  maxCpuLoras?: number;
   maxLoraRank?: number;
   /** Bytes. */
   gpuMemory?: number;
@@ -60,8 +72,11 @@ export interface ScenarioAdapters {
   counts: number[];
   popularities: Popularity[];
   baseShares: number[];
-  kinds: 'lora'[];
-  modes: 'dynamic'[];
+  kinds: Kinds[];
+  modes: ('dynamic' | 'merged')[];
+  /** Empty for an endpoint that nothing is said of. */
+  residencies: Residency[];
+  modules: Modules;
   /** An endpoint's adapters, by declared rank or in one list; empty list: those the server shows. */
   names: string[] | Record<number, string[]>;
 }
@@ -97,7 +112,7 @@ export interface Scenario {
   withoutGpu: boolean;
   target: { kind: 'engine' } | EndpointTarget;
   engine: EngineFlags;
-  /** Empty for an endpoint whose model is to be found out. */
+  /** As written: presets, folders, or names; empty for an endpoint whose model is to be found out. */
   models: string[];
   /** Empty for an endpoint. */
   weights: 'f16'[];

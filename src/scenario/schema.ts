@@ -6,7 +6,8 @@
  * texts complete the sentence "expected ..."; descriptions are what an editor shows; ids name definitions of the JSON Schema.
  */
 import { z } from 'zod';
-import { axis, duration, limit, oneOf, positive, rankKey, rate, size, text, whole } from './schema-values.ts';
+import { adapters } from './adapters-schema.ts';
+import { axis, duration, limit, oneOf, positive, rate, size, text, whole } from './schema-values.ts';
 import { RATE_EXPECTED } from './units.ts';
 
 const LENGTHS_EXPECTED = 'a number of tokens, {mean, stddev, min, max} or {uniform: {min, max}}';
@@ -57,9 +58,11 @@ const target = z
             .record(z.string(), z.string('text'), '{name: value, ..}')
             .optional()
             .describe('Headers sent with every request. Secrets do not belong here: see api_key_env.'),
-          tokenizer: text('a model preset, a directory, or server')
+          tokenizer: text('a model preset or a folder')
             .optional()
-            .describe('What counts prompt tokens: a model preset. Default: by the name of the model.'),
+            .describe(
+              'What counts prompt tokens: a model preset, or a folder with a tokenizer.json. Default: by the name of the model.',
+            ),
         })
         .describe('A server that runs already.'),
       z
@@ -88,7 +91,14 @@ const engine = z
       max_num_batched_tokens: whole(1).optional().describe('Most tokens (rows) of one step.'),
       max_gpu_loras: whole(1)
         .optional()
-        .describe('Adapter slots on the device. Default: as many as the scenario needs.'),
+        .describe(
+          'Adapter slots on the device; with more adapters than slots they take turns. Default: as many as the scenario needs.',
+        ),
+      max_cpu_loras: whole(1)
+        .optional()
+        .describe(
+          'Adapters kept in host memory, those on the device included. Default: as many as the scenario needs.',
+        ),
       max_lora_rank: whole(1).optional().describe('Largest rank a slot holds. Default: what the scenario needs.'),
       gpu_memory: size.optional().describe('Device memory the engine may take, such as 24GB.'),
       batch_invariant: z
@@ -99,77 +109,6 @@ const engine = z
     '{flag: value, ..}',
   )
   .meta({ id: 'engine' });
-
-const POPULARITY_EXPECTED = 'uniform, round_robin, distinct, identical, zipf(s) or {adapter name: weight, ..}';
-const popularity = z.union(
-  [
-    oneOf(['uniform', 'round_robin', 'distinct', 'identical']),
-    z
-      .string(POPULARITY_EXPECTED)
-      .regex(/^zipf\((\d+(\.\d+)?)\)$/, POPULARITY_EXPECTED)
-      .describe('zipf(s): the k-th adapter is asked for in proportion to 1/k^s.'),
-    z.record(z.string(), positive, POPULARITY_EXPECTED).describe('Adapter name to weight.'),
-  ],
-  { error: POPULARITY_EXPECTED },
-);
-
-type Shares = Record<string, number>;
-const mixOf = (shares: z.ZodType<Shares, Shares>, what: string) =>
-  z.strictObject({ mix: shares.describe(`Several in one cell: ${what} to share.`) });
-const rank = z.union([whole(1), mixOf(z.record(rankKey, positive, '{rank: share, ..}'), 'rank')], {
-  error: 'a rank or {mix: {8: 1, 64: 1}}',
-});
-const kindName = oneOf(['lora', 'dora', 'vera', 'tied']);
-const KIND_EXPECTED = 'lora, dora, vera, tied or {mix: {..}}';
-const kind = z.union([kindName, mixOf(z.record(z.string(), positive, '{kind: share, ..}'), 'kind')], {
-  error: KIND_EXPECTED,
-});
-const share = z.number('a share from 0 to 1').min(0, 'a share from 0 to 1').max(1, 'a share from 0 to 1');
-
-const adapters = z
-  .strictObject(
-    {
-      rank: axis(rank, 'a rank or {mix: {8: 1, 64: 1}}')
-        .optional()
-        .describe('Axis. LoRA rank; {mix: {8: 1, 64: 1}} puts several ranks into one cell.'),
-      count: axis(whole(0), 'a number of adapters')
-        .optional()
-        .describe(
-          "Axis. Adapters live at once; 0 is the base model alone, which the other adapter axes don't multiply.",
-        ),
-      popularity: axis(popularity, POPULARITY_EXPECTED)
-        .optional()
-        .describe('Axis. How requests spread over the adapters. Default uniform.'),
-      base_share: axis(share, 'a share from 0 to 1')
-        .optional()
-        .describe('Axis. Share of requests that name no adapter, 0 to 1. Default 0.'),
-      kind: axis(kind, KIND_EXPECTED).optional().describe('Axis. Kind of adapter. Default lora.'),
-      mode: axis(oneOf(['dynamic', 'merged']), 'dynamic or merged')
-        .optional()
-        .describe('Axis. dynamic: applied at run time; merged: folded into the weights. Default dynamic.'),
-      residency: axis(oneOf(['warm', 'cold_host', 'cold_disk']), 'warm, cold_host or cold_disk')
-        .optional()
-        .describe('Axis. Where an adapter lies when a request asks for it.'),
-      modules: z
-        .union([z.literal('all', 'all'), z.array(oneOf(['q', 'k', 'v', 'o', 'gate', 'up', 'down'])).min(1)], {
-          error: 'all, or a list of q, k, v, o, gate, up, down',
-        })
-        .optional()
-        .describe('Projections the adapters change. Default all.'),
-      names: z
-        .union(
-          [
-            z.array(text('an adapter name')),
-            z.record(rankKey, z.array(text('an adapter name')), 'a list of names, or {16: [a1, ..], 64: [..]}'),
-          ],
-          { error: 'a list of names, or {16: [a1, ..], 64: [..]} by rank' },
-        )
-        .optional()
-        .describe("An endpoint's adapters: a list, or lists by rank. Default: those the server shows."),
-    },
-    '{count: .., rank: .., ..}',
-  )
-  .meta({ id: 'adapters' });
 
 const prompt = z
   .union(
@@ -327,7 +266,9 @@ const loadShape = {
   engine: engine.optional().describe('Flags of `bench serve`, when the target is the engine.'),
   models: axis(text('a model name'), 'a model name')
     .optional()
-    .describe('Axis. Presets such as llama-3-8b, their stand-ins such as llama-3-8b@1/8, or names an endpoint serves.'),
+    .describe(
+      'Axis. Presets such as llama-3-8b, stand-ins such as llama-3-8b@1/8, Hugging Face folders such as ./my-model (beside the scenario, else in the working folder), or names an endpoint serves.',
+    ),
   weights: axis(oneOf(['f16', 'int8', 'int4']), 'f16')
     .optional()
     .describe('Axis. Format of the weights. Default f16.'),
@@ -365,7 +306,6 @@ export type ScenarioInput = z.input<typeof scenarioSchema>;
 /** One value or a list of them, as the file may have either. */
 export type OneOrMany<T> = T | T[];
 export type LengthsInput = z.input<typeof lengths>;
-export type PopularityInput = z.input<typeof popularity>;
 
 /** scenarios/scenario.schema.json: draft 7, the one that editors' YAML support understands best. */
 export const scenarioJsonSchema = (): Record<string, unknown> => ({

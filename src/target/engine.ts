@@ -1,19 +1,20 @@
 /**
- * The bundled engine as a target: a process for each group of cells with the same model and weights, and the synthetic
- * adapters of the cell at hand loaded into it.
+ * The bundled engine as a target: a process for each group of cells with the same model and weights, and the adapters of
+ * the cell at hand in it, made from a seed or from files, and put where the cell wants them.
  */
 import { BenchError } from '../errors.ts';
-import { enginePlan } from '../plan/engine-plan.ts';
-import type { Cell, Plan, PlannedAdapter } from '../plan/plan.ts';
+import { type EngineNeeds, enginePlan, type NeededAdapter } from '../plan/engine-plan.ts';
+import type { FolderModels } from '../plan/facts.ts';
+import type { Cell, Plan } from '../plan/plan.ts';
+import { serverOf } from '../plan/server-of.ts';
 import type { TargetInfo } from '../result/schema.ts';
 import type { EngineFlags } from '../scenario/scenario.ts';
-import { argvOf, engineFlags } from './engine-flags.ts';
+import { AdapterFolder } from './adapter-folder.ts';
+import { EngineAdapters } from './engine-adapters.ts';
+import { argvOf, engineFlags, slotsOf } from './engine-flags.ts';
 import { type EngineProcess, probeEngine, startEngine } from './engine-process.ts';
-import { call, NoAnswer, serverWords } from './http.ts';
 import type { Target, TargetSource } from './target.ts';
 
-/** Loading waits for the sequences that use a slot, and for the weights to be made on the device. */
-const ADAPTER_TIMEOUT_MS = 120_000;
 /** How long after a reset connection the process's end may still be on its way to us. */
 const SUSPECT_MS = 1_000;
 
@@ -22,13 +23,17 @@ export interface EngineOptions {
   plan: Plan;
   /** The scenario's `engine` block. */
   settings: EngineFlags;
+  /** Those of its models that are folders. */
+  folders?: FolderModels;
   api?: 'chat' | 'completions';
   /** Another script in the engine's place, for tests. */
   entry?: string;
 }
 
 export function engineSource(options: EngineOptions): TargetSource {
-  const needs = enginePlan(options.plan);
+  const { settings, folders = {}, api = 'completions' } = options;
+  const needs = enginePlan(options.plan, folders);
+  const files = new AdapterFolder(folders);
   const needsOf = (cell: Cell) => {
     const found = needs.find(({ cells }) => cells.includes(cell.id));
     if (found === undefined) throw new BenchError('BUG', `no engine was planned for cell ${cell.id}`);
@@ -37,10 +42,15 @@ export function engineSource(options: EngineOptions): TargetSource {
   return {
     id: 'engine',
     kind: 'engine',
-    keyOf: (cell) => `${needsOf(cell).model} ${needsOf(cell).weights}`,
+    keyOf: serverOf,
     async bringUp(cell, report, signal) {
-      const flags = engineFlags(needsOf(cell), options.settings);
-      report(`starting the engine with ${cell.at.model}`);
+      const own = needsOf(cell);
+      const made = await files.fill(own, report, signal);
+      const paths = new Map(own.adapters.map((adapter) => [adapter.name, made.get(adapter.name) ?? seedOf(adapter)]));
+      const folder = Object.values(folders).find(({ geometry }) => geometry.name === own.model)?.folder ?? null;
+      const mergedPath = own.merged === null ? null : (paths.get(own.merged) ?? null);
+      const flags = engineFlags(own, settings, { folder, mergedPath });
+      report(`starting the engine with ${own.model}${own.merged === null ? '' : ` and ${own.merged} in its weights`}`);
       const entry = options.entry === undefined ? {} : { entry: options.entry };
       const engine = await startEngine({
         flags,
@@ -48,8 +58,9 @@ export function engineSource(options: EngineOptions): TargetSource {
         signal,
         ...entry,
       });
-      return new EngineTarget(engine, cell.at.model, options.api ?? 'completions', flags);
+      return new EngineTarget({ engine, needs: own, paths, slots: slotsOf(own, settings), api, flags });
     },
+    close: () => files.remove(),
   };
 }
 
@@ -85,40 +96,39 @@ function deviceOf(line: Record<string, unknown>): DeviceProbe {
   };
 }
 
+interface TargetOptions {
+  engine: EngineProcess;
+  needs: EngineNeeds;
+  /** Of every adapter, by name: a file, or the seed it is made from. */
+  paths: ReadonlyMap<string, string>;
+  slots: number;
+  api: 'chat' | 'completions';
+  flags: string[];
+}
+
 class EngineTarget implements Target {
   readonly info: TargetInfo;
   readonly connection: Target['connection'];
   readonly model: string;
   readonly died: Promise<string>;
   readonly #engine: EngineProcess;
-  /** Paths of the adapters that are loaded, by name. */
-  readonly #loaded = new Map<string, string>();
+  /** null where the only adapter is in the weights. */
+  readonly #adapters: EngineAdapters | null;
 
-  constructor(engine: EngineProcess, model: string, api: 'chat' | 'completions', flags: string[]) {
+  constructor({ engine, needs, paths, slots, api, flags }: TargetOptions) {
     const { ready: _ready, protocol: _protocol, url, ...server } = engine.ready;
     const baseUrl = `${url.replace(/\/+$/, '').replace(/\/v1$/, '')}/v1`;
     this.#engine = engine;
     this.died = engine.died;
-    this.model = model;
+    // With an adapter in the weights, what is served is that adapter, and the base is not there any more.
+    this.model = needs.merged ?? needs.model;
+    this.#adapters = needs.merged === null ? new EngineAdapters({ baseUrl, died: engine.died, paths, slots }) : null;
     this.connection = { baseUrl, api, apiKey: null, headers: {} };
-    this.info = { id: 'engine', kind: 'engine', url: baseUrl, model, server: { ...server, flags } };
+    this.info = { id: 'engine', kind: 'engine', url: baseUrl, model: needs.model, server: { ...server, flags } };
   }
 
   async ensureAdapters(cell: Cell, signal?: AbortSignal): Promise<void> {
-    const wanted = new Map(cell.adapters.map((adapter) => [adapter.name, syntheticPath(adapter)]));
-    for (const [name, path] of this.#loaded) {
-      if (signal?.aborted === true) return;
-      if (wanted.get(name) !== path) {
-        await this.#post('unload_lora_adapter', { lora_name: name });
-        this.#loaded.delete(name);
-      }
-    }
-    for (const [name, path] of wanted) {
-      if (signal?.aborted === true) return;
-      if (this.#loaded.has(name)) continue;
-      await this.#post('load_lora_adapter', { lora_name: name, lora_path: path });
-      this.#loaded.set(name, path);
-    }
+    await this.#adapters?.arrange(cell, signal);
   }
 
   async suspect(): Promise<boolean> {
@@ -128,26 +138,9 @@ class EngineTarget implements Target {
   stop(): Promise<void> {
     return this.#engine.stop();
   }
-
-  async #post(path: string, body: { lora_name: string; lora_path?: string }): Promise<void> {
-    const url = `${this.connection.baseUrl}/${path}`;
-    const answer = await call(url, { method: 'POST', body, timeoutMs: ADAPTER_TIMEOUT_MS }).catch(
-      async (error: unknown) => {
-        if (!(error instanceof NoAnswer)) throw error;
-        const died = await Promise.race([this.died, later(SUSPECT_MS, null)]);
-        const message = died ?? `the engine did not answer ${path} for "${body.lora_name}": ${error.message}`;
-        throw new BenchError('TARGET_DIED', message, { cause: error });
-      },
-    );
-    if (answer.status >= 300) {
-      throw new BenchError('PLAN_INVALID', `the engine refused adapter "${body.lora_name}": ${serverWords(answer)}`, {
-        hint: 'engine.max_gpu_loras and engine.max_lora_rank say how many and how large its adapters may be',
-      });
-    }
-  }
 }
 
-function syntheticPath({ name, servedRank, seed }: PlannedAdapter): string {
+function seedOf({ name, servedRank, seed }: NeededAdapter): string {
   if (servedRank === null) {
     throw new BenchError('PLAN_INVALID', `adapter "${name}" has no rank, and the engine must make it with one`);
   }

@@ -27,7 +27,8 @@ export interface Target {
   /** Resolves with a sentence when the server is gone; stays pending otherwise, and after stop(). */
   readonly died: Promise<string>;
   /**
-   * Makes every adapter of the cell answerable. Ends early, without all of them, when the signal aborts.
+   * Called before each run: makes every adapter of the cell answerable, and puts it where the cell wants it to be when its
+   * first request comes. Ends early, without all of them, when the signal aborts.
    * @throws BenchError when the server refuses one or is gone
    */
   ensureAdapters(cell: Cell, signal?: AbortSignal): Promise<void>;
@@ -44,4 +45,6 @@ export interface TargetSource {
   keyOf(cell: Cell): string;
   /** @throws BenchError: unreachable, too big for the device, no such model, .. */
   bringUp(cell: Cell, report: (message: string) => void, signal: AbortSignal): Promise<Target>;
+  /** Removes what was made for its servers, once they are stopped. */
+  close?(): Promise<void>;
 }

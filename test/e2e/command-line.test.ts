@@ -20,7 +20,7 @@ describe('bench', () => {
   it('helps, with examples, for itself and for each command', async () => {
     const { code, stdout } = await place.bench(['--help']);
     expect(code).toBe(0);
-    for (const word of ['run', 'validate', 'report', 'serve', 'doctor', '--endpoint', 'Exit codes']) {
+    for (const word of ['run', 'validate', 'report', 'serve', 'adapters', 'doctor', '--endpoint', 'Exit codes']) {
       expect(stdout).toContain(word);
     }
     const run = await place.bench(['run', '--help']);

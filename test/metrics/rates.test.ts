@@ -1,7 +1,6 @@
 /** Throughput, goodput, errors and adapters in flight against numbers worked out by hand. */
 import { describe, expect, it } from 'vitest';
 import { activeAdapters } from '../../src/metrics/active-adapters.ts';
-import { adapterLoad } from '../../src/metrics/adapter-load.ts';
 import { errorRate } from '../../src/metrics/error-rate.ts';
 import { goodput } from '../../src/metrics/goodput.ts';
 import { goodputFraction } from '../../src/metrics/goodput-fraction.ts';
@@ -191,7 +190,7 @@ describe('goodput', () => {
   });
 });
 
-describe('active_adapters, adapter_load', () => {
+describe('active_adapters', () => {
   it('averages distinct adapters over the window, without the base', () => {
     const on = (adapter: string | null, sentMs: number, endMs: number) => record({ adapter, sentMs, endMs });
     const all = [on('a', 0, 600), on('a', 100, 1000), on('b', 500, 1000), on(null, 0, 1000), on('c', 2000, 3000)];
@@ -201,14 +200,6 @@ describe('active_adapters, adapter_load', () => {
     expect(activeAdapters.compute(input(all, { window: [1, 1] }))).toMatchObject({
       count: 0,
       reason: expect.any(String),
-    });
-  });
-
-  it('says that adapters are not loaded on demand', () => {
-    expect(adapterLoad.compute(input([]))).toMatchObject({
-      unit: 'ms',
-      count: 0,
-      reason: expect.stringContaining('before the run'),
     });
   });
 });

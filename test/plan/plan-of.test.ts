@@ -82,7 +82,8 @@ describe('the sweep', () => {
       base_share: 0.25,
       kind: 'lora',
       mode: 'dynamic',
-      residency: null,
+      residency: 'warm',
+      modules: 'all',
       control: 'exact',
       promptTokens: 'normal(200,20)',
       outputTokens: 'uniform(10,20)',
@@ -147,8 +148,8 @@ describe('adapters of the engine', () => {
 
   test.each([
     [
-      { adapters: { rank: 8, count: [1, 5] }, engine: { max_gpu_loras: 4 } },
-      'adapters.count 5 is above engine.max_gpu_loras 4',
+      { adapters: { rank: 8, count: [1, 5], residency: 'cold_host' }, engine: { max_cpu_loras: 4 } },
+      'cold_host keeps 5 adapters in host memory, and engine.max_cpu_loras 4 is too few; accepted: at least 5',
     ],
     [{ adapters: { rank: 64, count: 1 }, engine: { max_lora_rank: 4 } }, 'rank 8 is above engine.max_lora_rank 4'],
     [
@@ -169,8 +170,8 @@ describe('adapters of the engine', () => {
 
   test('what just fits is not', () => {
     const fits = {
-      adapters: { rank: 32, count: 4 },
-      engine: { max_gpu_loras: 4, max_lora_rank: 4, max_model_len: 48 },
+      adapters: { rank: 32, count: 4, residency: 'cold_host' },
+      engine: { max_gpu_loras: 2, max_cpu_loras: 4, max_lora_rank: 4, max_model_len: 48 },
     };
     expect(planOf(scenarioWith(fits), GPU).cells).toHaveLength(1);
   });

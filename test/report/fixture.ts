@@ -7,7 +7,14 @@
  */
 import { measure } from '../../src/metrics/measure.ts';
 import type { At, Cell, Load, Slo, StandIn } from '../../src/plan/plan.ts';
-import { type CellResult, FORMAT, type RequestRecord, type Result, type RunResult } from '../../src/result/schema.ts';
+import {
+  type CellResult,
+  FORMAT,
+  type RequestRecord,
+  type Result,
+  type RunResult,
+  type ServerTimings,
+} from '../../src/result/schema.ts';
 
 export interface FixtureOptions {
   model?: string;
@@ -24,6 +31,8 @@ export interface FixtureOptions {
   /** Share of requests that fail. */
   failing?: number;
   warnings?: string[];
+  /** Every so-manieth request finds its adapter on disk and waits 50 ms for it; the others say that theirs was there. */
+  coldEvery?: number;
   seed?: number;
 }
 
@@ -52,12 +61,14 @@ interface Simulation {
   requests: number;
   failing: number;
   adapterName: (index: number) => string;
+  coldEvery: number | null;
 }
 
+const COLD_MS = 50;
 const MS = 1e6;
 
 /** Start times: open loop by exponential gaps, closed loop as places become free. */
-function simulate({ cell, run, seed, requests, failing, adapterName }: Simulation): RequestRecord[] {
+function simulate({ cell, run, seed, requests, failing, adapterName, coldEvery }: Simulation): RequestRecord[] {
   const random = randomOf(seed);
   const { load, at } = cell;
   const busy = load.kind === 'closed' ? load.concurrency : Math.min(16, load.rate * 0.9);
@@ -72,7 +83,9 @@ function simulate({ cell, run, seed, requests, failing, adapterName }: Simulatio
     const sent = Math.round(load.kind === 'closed' ? free[slot]! : arrival);
     const distinct = Math.min(at.adapters, busy);
     const step = 38 + 7.5 * (busy - 1) + (at.adapters === 0 ? 0 : 1.2 + 0.09 * rank) * Math.sqrt(distinct);
-    const first = (95 + 26 * busy + (at.adapters === 0 ? 0 : 6 + 0.4 * rank)) * jitter(random, 0.16);
+    const cold = coldEvery !== null && at.adapters > 0 && i % coldEvery === coldEvery - 1;
+    const first =
+      (cold ? COLD_MS : 0) + (95 + 26 * busy + (at.adapters === 0 ? 0 : 6 + 0.4 * rank)) * jitter(random, 0.16);
     const chunks: [number, number | null][] = [[Math.round(first * MS), 1]];
     let now = first;
     for (let token = 1; token < outputTokens; token++) {
@@ -102,11 +115,21 @@ function simulate({ cell, run, seed, requests, failing, adapterName }: Simulatio
       asked: { promptTokens: at.promptTokens as number, outputTokens },
       finish: failed ? null : 'length',
       tokenSource: 'continuous_usage',
-      timings: null,
+      timings: coldEvery === null || failed ? null : timingsOf(at.adapters === 0 ? null : cold ? 'disk' : 'device'),
     });
   }
   return records;
 }
+
+const timingsOf = (tier: ServerTimings['adapter_tier']): ServerTimings => ({
+  queue_ms: 0,
+  adapter_ms: tier === 'disk' ? COLD_MS : 0,
+  adapter_tier: tier,
+  prefill_ms: 1,
+  decode_ms: 1,
+  ttft_ms: 1,
+  stream_ms: 1,
+});
 
 function cellOf(id: string, at: At, requests: number): Cell {
   const load: Load =
@@ -117,6 +140,7 @@ function cellOf(id: string, at: At, requests: number): Cell {
     id,
     at,
     adapters: [],
+    modules: 'all',
     popularity: { kind: 'uniform' },
     baseShare: 0,
     prompt: { lengths: { kind: 'fixed', tokens: at.promptTokens as number }, reuse: false },
@@ -185,8 +209,9 @@ export function resultFixture(options: FixtureOptions = {}): Result {
         popularity: adapters === 0 ? null : 'uniform',
         base_share: adapters === 0 ? 1 : 0,
         kind: adapters === 0 ? null : 'lora',
-        mode: adapters === 0 ? null : 'dynamic',
-        residency: null,
+        mode: adapters === 0 ? null : ('dynamic' as const),
+        residency: adapters === 0 ? null : ('warm' as const),
+        modules: adapters === 0 ? null : 'all',
         control: 'exact' as const,
         promptTokens: 32,
         outputTokens: 16,
@@ -205,6 +230,7 @@ export function resultFixture(options: FixtureOptions = {}): Result {
       seed: (options.seed ?? 1) * 1000 + c * 50 + replicate,
       requests,
       failing: options.failing ?? 0,
+      coldEvery: options.coldEvery ?? null,
       adapterName,
     }));
     return {

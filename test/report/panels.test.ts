@@ -40,6 +40,29 @@ describe('panels', () => {
     ]);
   });
 
+  test('an adapter in the weights, which is an engine of its own, has the base of the same model beside it', () => {
+    const result = resultFixture({ adapters: [0, 1] });
+    const merged = result.cells
+      .filter(({ at }) => at.adapters === 1)
+      .map((cell) => ({ ...cell, target: 'engine-2', at: { ...cell.at, mode: 'merged' as const, residency: null } }));
+    const targets = [...result.targets, { ...result.targets[0]!, id: 'engine-2' }];
+    const panels = panelsOf({ ...result, targets, cells: [...result.cells, ...merged] });
+    expect(panels.map(({ label }) => label)).toEqual(['dynamic · warm', 'merged · in the weights']);
+    for (const { series } of panels) expect(series.map(({ adapters }) => adapters)).toEqual([0, 1]);
+    const second = panels[1]!;
+    expect(costOf(second, second.series[1]!.cells[0]!, 'tpot', 'p50').ratio).toBeGreaterThan(0);
+  });
+
+  test('another endpoint is another server', () => {
+    const result = resultFixture({ adapters: [0, 1], concurrency: [1] });
+    const endpoints = ['a', 'b'].map((id) => ({ ...result.targets[0]!, id, kind: 'endpoint' as const }));
+    const cells = ['a', 'b'].flatMap((target) => result.cells.map((cell) => ({ ...cell, target })));
+    expect(panelsOf({ ...result, targets: endpoints, cells }).map(({ label }) => label)).toEqual([
+      'target a',
+      'target b',
+    ]);
+  });
+
   test('open loops have rates', () => {
     expect(panelsOf(resultFixture({ rates: [2, 0.5], requests: 4 }))[0]).toMatchObject({
       loadKind: 'rate',

@@ -34,7 +34,7 @@ it('makes prompts before it opens connections, which a server would close while 
     },
   };
   const set = ['load.concurrency=8', 'measure.requests=10', 'measure.warmup.per_adapter=0'];
-  const { outcome } = await runFor(server.url, set, { tokenizer: noting });
+  const { outcome } = await runFor(server.url, set, { tokenizerOf: () => noting });
   expect(outcome.cells[0]!.runs[0]!.counts.ok).toBe(10);
   expect(connections.length).toBeGreaterThanOrEqual(10);
   expect(Math.max(...connections)).toBeLessThan(8); // those of the probe
@@ -86,7 +86,7 @@ describe('stopped on the way', () => {
     wordsOf(slow); // found once for each tokenizer, and not what is measured here
     looking = false;
     const set = ['measure.requests=2000', 'measure.warmup.per_adapter=0'];
-    const { outcome } = await runFor(server.url, set, { tokenizer: slow, signal: interrupt.signal });
+    const { outcome } = await runFor(server.url, set, { tokenizerOf: () => slow, signal: interrupt.signal });
     expect(outcome.failures.map(({ code }) => code)).toEqual(['INTERRUPTED']);
     expect(encoded).toBeLessThan(1_000);
     expect(server.connections).toBe(connections);

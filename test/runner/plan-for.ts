@@ -33,12 +33,13 @@ export interface Ran {
 
 /** Runs a plan against an endpoint and keeps everything it tells. */
 export async function runFor(url: string, set: readonly string[], more: Partial<RunPlanOptions> = {}): Promise<Ran> {
+  const tokenizer = await loadTokenizer('llama-3');
   const records: RequestRecord[] = [];
   const events: ProgressEvent[] = [];
   const outcome = await runPlan({
     plan: planFor(url, set),
     source: endpointSource({ url, api: 'completions', apiKeyEnv: null, headers: {}, env: {} }),
-    tokenizer: await loadTokenizer('llama-3'),
+    tokenizerOf: () => tokenizer,
     records: { append: (record) => void records.push(record) },
     progress: (event) => void events.push(event),
     signal: new AbortController().signal,

@@ -16,7 +16,7 @@ const FULL = `
 name: full
 description: Everything that is supported.
 target: engine
-engine: {device: swiftshader, seed: 7, max_gpu_loras: 32, max_lora_rank: 64, gpu_memory: 24GB, batch_invariant: true}
+engine: {device: swiftshader, seed: 7, max_gpu_loras: 32, max_cpu_loras: 40, max_lora_rank: 64, gpu_memory: 24GB, batch_invariant: true}
 models: [llama-3-8b, llama-3.2-1b]
 weights: f16
 adapters:
@@ -24,9 +24,10 @@ adapters:
   count: [0, 8]
   popularity: [uniform, zipf(1.5), {r16-a1: 2, r16-a2: 1}]
   base_share: [0, 0.25]
-  kind: lora
+  kind: [lora, {mix: {tied: 1, dora: 2}}]
   mode: dynamic
-  modules: all
+  residency: [warm, cold_host, cold_disk]
+  modules: [v, q]
 prompt: {tokens: [100, {mean: 200, stddev: 20}, {uniform: {min: 10, max: 20}}], reuse: true}
 output: {tokens: {mean: 50, stddev: 5, min: 40, max: 60}, control: [exact, cap]}
 load: {rate: [4/s, 120/m], arrivals: constant}
@@ -87,6 +88,7 @@ test('every supported key arrives, with units parsed and axes as arrays', () => 
     device: 'swiftshader',
     seed: 7,
     maxGpuLoras: 32,
+    maxCpuLoras: 40,
     maxLoraRank: 64,
     gpuMemory: 24e9,
     batchInvariant: true,
@@ -110,8 +112,19 @@ test('every supported key arrives, with units parsed and axes as arrays', () => 
       { kind: 'weights', weights: { 'r16-a1': 2, 'r16-a2': 1 } },
     ],
     baseShares: [0, 0.25],
-    kinds: ['lora'],
+    kinds: [
+      { kind: 'one', name: 'lora' },
+      {
+        kind: 'mix',
+        shares: [
+          { name: 'dora', weight: 2 },
+          { name: 'tied', weight: 1 },
+        ],
+      },
+    ],
     modes: ['dynamic'],
+    residencies: ['warm', 'cold_host', 'cold_disk'],
+    modules: ['q', 'v'],
     names: [],
   });
   const output = { kind: 'normal', mean: 50, stddev: 5, min: 40, max: 60 };
@@ -217,7 +230,7 @@ test('an endpoint drops target, models, weights, engine and without_gpu; what --
     withoutGpu: true,
     endpoint: true,
     url: 'http://host:8000/v1',
-    set: ['target.api=completions'],
+    set: ['target.api=completions', 'adapters.residency=warm'],
   });
   expect(scenario).toMatchObject({ models: [], weights: [], engine: {}, withoutGpu: false });
   expect(scenario.target).toEqual({
@@ -287,4 +300,13 @@ test('a file that is not there is named', () => {
   expect(error.code).toBe('SCENARIO_INVALID');
   expect(error.exitCode).toBe(2);
   expect(error.message).toBe('cannot read the scenario /nonexistent/x.yaml: there is no such file');
+});
+
+test('adapters are warm on the engine if nothing is said; of an endpoint nothing is assumed', () => {
+  const text = `${MINIMAL}adapters: {rank: 8, count: 1, modules: [q, k, v, o, gate, up, down]}`;
+  const source = scenarioFromText(text, null);
+  const engine = resolveScenario(source, ON_GPU);
+  expect(engine.adapters).toMatchObject({ residencies: ['warm'], modes: ['dynamic'], modules: 'all' });
+  const endpoint = resolveScenario(source, { ...ON_GPU, endpoint: true, url: 'http://h/v1' });
+  expect(endpoint.adapters).toMatchObject({ residencies: [], kinds: [{ kind: 'one', name: 'lora' }] });
 });

@@ -102,6 +102,32 @@ describe('one fault is told with its place, what was expected and what was found
       'without_gpu.load.concurrency: expected a whole number of at least 1',
     ],
     [{ without_gpu: '{models: nope}' }, 's.yaml:1:23: models: unknown model "nope"'],
+    [{ models: 'lama' }, 'or a folder, written with a slash, such as ./my-model'],
+    [{ adapters: '{rank: 8, count: 1, kind: doar}' }, 'expected lora, dora, vera, tied or {mix: {..}}'],
+    [{ adapters: '{rank: 8, count: 1, kind: {mix: {doar: 1}}}' }, 'kind.mix.doar: unknown key; did you mean "dora"?'],
+    [{ adapters: '{rank: 8, count: 1, kind: {mix: {}}}' }, 'adapters.kind: expected at least one kind in the mix'],
+    [{ adapters: '{rank: 8, count: 1, modules: [q, q]}' }, 'adapters.modules: "q" is listed twice'],
+    [{ adapters: '{rank: 8, count: 1, residency: cold}' }, 'expected warm, cold_host or cold_disk'],
+    [
+      { adapters: '{rank: 8, count: [0, 1, 4], mode: merged}' },
+      's.yaml:1:35: adapters.count[2]: mode merged folds one adapter into the weights; expected 1 (or 0,',
+    ],
+    [
+      { adapters: '{rank: 8, count: 1, mode: [dynamic, merged], base_share: 0.5}' },
+      'adapters.base_share: mode merged leaves no base model to ask; expected 0, found 0.5',
+    ],
+    [
+      { adapters: '{rank: 8, count: 1, mode: merged, residency: cold_host}' },
+      'adapters.residency: mode merged has its adapter in the weights; expected warm',
+    ],
+    [
+      { adapters: '{count: 1, mode: merged}', target: '{url: http://h/v1}' },
+      'name its URL with adapters.count 0; expected dynamic',
+    ],
+    [
+      { adapters: '{count: 1, residency: [warm, cold_disk]}', target: '{url: http://h/v1}' },
+      'adapters.residency[1]: cold_disk is for the engine',
+    ],
   ])('%j', (changes, text) => {
     const error = errorOf(changes);
     expect(error.message.split('\n').filter((line) => line.startsWith('s.yaml:'))).toHaveLength(1);
@@ -119,19 +145,6 @@ describe('one fault is told with its place, what was expected and what was found
 describe('what the format knows and this version does not do is refused by name', () => {
   test.each<[Record<string, string>, string]>([
     [{ weights: '[f16, int4]' }, 's.yaml:1:16: weights[1]: "int4" is not supported yet; accepted: f16'],
-    [{ models: './llama' }, 'models: a model directory ("./llama") is not supported yet'],
-    [{ models: '/data/llama' }, 'models: a model directory ("/data/llama") is not supported yet'],
-    [{ adapters: '{rank: 8, count: 1, kind: dora}' }, 'adapters.kind: "dora" is not supported yet; accepted: lora'],
-    [{ adapters: '{rank: 8, count: 1, kind: {mix: {lora: 1, vera: 1}}}' }, 'is not supported yet; accepted: lora'],
-    [
-      { adapters: '{rank: 8, count: 1, mode: merged}' },
-      'adapters.mode: "merged" is not supported yet; accepted: dynamic',
-    ],
-    [
-      { adapters: '{rank: 8, count: 1, residency: warm}' },
-      'adapters.residency: choosing the residency is not supported yet',
-    ],
-    [{ adapters: '{rank: 8, count: 1, modules: [q, v]}' }, 'adapters.modules: a list of modules is not supported yet'],
     [{ prompt: '{dataset: x.jsonl}' }, 'prompt.dataset: a dataset is not supported yet; accepted: {tokens: ..}'],
     [{ prompt: '{trace: x.jsonl}' }, 'prompt.trace: a trace is not supported yet'],
     [{ load: '{trace: {speed: 1}}' }, 'load.trace: replaying a trace is not supported yet'],
@@ -146,7 +159,7 @@ describe('what the format knows and this version does not do is refused by name'
     ],
     [
       { target: '{url: "http://h/v1", tokenizer: server}' },
-      'target.tokenizer: the tokenizer "server" (a directory, or',
+      'target.tokenizer: the tokenizer "server" (the server\'s, or an unknown name) is not supported yet; accepted: ',
     ],
   ])('%j', (changes, text) => {
     const error = errorOf(changes);
@@ -154,6 +167,17 @@ describe('what the format knows and this version does not do is refused by name'
     expect(error.code).toBe('UNSUPPORTED');
     expect(error.exitCode).toBe(2);
   });
+});
+
+test.each<Record<string, string>>([
+  { models: './llama' },
+  { models: '[llama-3-8b, /data/llama, ../llama, "~/llama"]' },
+  { adapters: '{rank: 8, count: [0, 1], kind: [lora, dora, vera, tied], mode: [dynamic, merged]}' },
+  { adapters: '{rank: 8, count: 4, kind: {mix: {lora: 1, vera: 1}}, residency: [warm, cold_host, cold_disk]}' },
+  { adapters: '{count: 4, kind: dora, modules: [q, v], residency: warm}', target: '{url: http://h/v1}' },
+  { target: '{url: "http://h/v1", tokenizer: ./tokenizer}' },
+])('accepts %j', (changes) => {
+  expect(() => errorOf(changes)).toThrow('accepted: ');
 });
 
 test('all problems are told at once, in the order of the file', () => {

@@ -1,6 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { type Geometry, geometryOf } from '../../engine/models/geometry.ts';
+import type { FolderModels } from '../../src/plan/facts.ts';
 import { planOf } from '../../src/plan/plan-of.ts';
 import { hasWithoutGpu, readScenario, resolveScenario } from '../../src/scenario/load.ts';
 import { schemaFilePath } from '../../src/scenario/write-schema.ts';
@@ -8,13 +10,25 @@ import { schemaFilePath } from '../../src/scenario/write-schema.ts';
 const FOLDER = dirname(schemaFilePath());
 const FILES = readdirSync(FOLDER).filter((file) => file.endsWith('.yaml'));
 const SOFTWARE = { kind: 'engine', software: true, deviceName: 'SwiftShader' } as const;
+/** Scenarios whose model is a folder, with a geometry of its size in its place: the folder is not in the repository. */
+const FOLDER_MODELS: Record<string, FolderModels> = {
+  'smollm2.yaml': {
+    '../models/SmolLM2-135M-Instruct': {
+      geometry: { ...(geometryOf('smollm2-135m') as Geometry), name: 'SmolLM2-135M-Instruct' },
+      folder: '/models/SmolLM2-135M-Instruct',
+    },
+  },
+};
 const planWithoutGpu = (file: string) => {
   const scenario = resolveScenario(readScenario(join(FOLDER, file)), { withoutGpu: true, endpoint: false, set: [] });
-  return planOf(scenario, SOFTWARE);
+  return planOf(scenario, { ...SOFTWARE, folders: FOLDER_MODELS[file] ?? {} });
 };
 
 test('the scenarios are there', () => {
-  const wanted = ['llama8b-rank16', 'llama8b-ranks', 'llama8b-mixed-ranks', 'nim-lora', 'smoke'];
+  const wanted = [
+    ...['llama8b-rank16', 'llama8b-ranks', 'llama8b-mixed-ranks', 'nim-lora', 'smoke'],
+    ...['merged-vs-dynamic', 'adapter-kinds', 'cold-start', 'smollm2'],
+  ];
   expect(FILES).toEqual(expect.arrayContaining(wanted.map((name) => `${name}.yaml`)));
 });
 
@@ -25,15 +39,17 @@ describe.each(FILES)('%s', (file) => {
     const scenario = resolveScenario(source, { withoutGpu: false, endpoint: false, set: [] });
     expect(`${scenario.name}.yaml`).toBe(file);
     expect(scenario.text).toMatch(/^# yaml-language-server: \$schema=\.\/scenario\.schema\.json\n#\n# .+\?/m);
-    const plan = planOf(scenario, { kind: 'engine', software: false, deviceName: 'GPU' });
+    const folders = FOLDER_MODELS[file] ?? {};
+    const plan = planOf(scenario, { kind: 'engine', software: false, deviceName: 'GPU', folders });
     expect(plan.standIn).toBe(null);
     expect(plan.estimate.seconds).toBe(null);
   });
 
-  test('has a without_gpu that is a stand-in and takes minutes at most', () => {
+  test('has a without_gpu that is a stand-in, or a model as small as one, and takes minutes at most', () => {
     expect(hasWithoutGpu(source)).toBe(true);
     const plan = planWithoutGpu(file);
-    expect(plan.standIn).toMatchObject({ scale: '1/8' });
+    if (FOLDER_MODELS[file] === undefined) expect(plan.standIn).toMatchObject({ scale: '1/8' });
+    else expect(plan.standIn).toBe(null);
     expect(plan.estimate.seconds).toBeLessThan(210);
   });
 
@@ -43,7 +59,13 @@ describe.each(FILES)('%s', (file) => {
       rank,
       Array.from({ length: n + 8 }, (_, i) => `${rank}-${i}`),
     ]);
-    const set = [`adapters.names=${JSON.stringify(Object.fromEntries(byRank))}`];
+    // What each of these says at its top of endpoints.
+    const engineOnly = { 'merged-vs-dynamic.yaml': 'mode=dynamic', 'cold-start.yaml': 'residency=warm' }[file];
+    if (engineOnly !== undefined) expect(source.text).toContain(`--set adapters.${engineOnly}`);
+    const set = [
+      `adapters.names=${JSON.stringify(Object.fromEntries(byRank))}`,
+      ...(engineOnly === undefined ? [] : [`adapters.${engineOnly}`]),
+    ];
     const scenario = resolveScenario(source, { withoutGpu: false, endpoint: true, url: 'http://h:1/v1', set });
     const plan = planOf(scenario, { kind: 'endpoint', models: [{ name: 'm', adapters: [] }], allowFewer: false });
     expect(new Set(plan.cells.map((cell) => cell.at.model))).toEqual(new Set(['m']));
@@ -71,4 +93,22 @@ test('nim-lora asks for three requests for each in flight, as the guide does', (
 
 test('smoke takes under 20 seconds', () => {
   expect(planWithoutGpu('smoke.yaml').estimate.seconds).toBeLessThan(20);
+});
+
+test('what is only for the engine is refused at an endpoint, with what to say instead', () => {
+  const refusalOf = (file: string) => {
+    const options = { withoutGpu: false, endpoint: true, url: 'http://h:1/v1', set: [] };
+    try {
+      resolveScenario(readScenario(join(FOLDER, file)), options);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return 'accepted';
+  };
+  expect(refusalOf('merged-vs-dynamic.yaml')).toMatch(
+    /adapters\.mode\[1\]: merged is for the engine.*--set adapters\.mode=dynamic/,
+  );
+  expect(refusalOf('cold-start.yaml')).toMatch(
+    /residency\[1\]: cold_host is for the engine.*--set adapters\.residency=warm/,
+  );
 });

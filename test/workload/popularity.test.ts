@@ -8,7 +8,7 @@ import { rngOf } from '../../src/workload/rng.ts';
 import { scenarioWith } from '../plan/scenario-text.ts';
 
 const adaptersOf = (n: number): PlannedAdapter[] =>
-  Array.from({ length: n }, (_, i) => ({ name: `a${i + 1}`, rank: 8, servedRank: 8, seed: i }));
+  Array.from({ length: n }, (_, i) => ({ name: `a${i + 1}`, rank: 8, servedRank: 8, kind: 'lora', seed: i }));
 
 function drawn(popularity: Popularity, n: number, requests: number, baseShare = 0, seed = 1): (string | null)[] {
   const streams = { adapter: rngOf(seed, 'adapters'), base: rngOf(seed, 'base share') };

@@ -1,8 +1,10 @@
 /**
- * Latency against load: p50, p90 and p99 of TTFT, ITL and TPOT, one line for each adapter count. One group a metric.
+ * Latency against load: p50, p90 and p99 of TTFT, ITL and TPOT, one line for each adapter count. One group a metric; where
+ * adapters were loaded while requests waited, also TTFT cold and warm, and that wait.
  *
  * Where there is only one load, adapter counts take its place on the x axis; a single cell needs no chart of one point.
  */
+import { hasCold } from '../cells-table.ts';
 import { METRIC_NAMES } from '../metric-names.ts';
 import { loadOf, loadText, type Panel } from '../panels.ts';
 import { cellFigure, figureText } from '../values.ts';
@@ -20,13 +22,18 @@ import {
   rowOf,
 } from './points.ts';
 
-const METRICS = ['ttft', 'itl', 'tpot'] as const;
+const METRICS = ['ttft', 'ttft_cold', 'ttft_warm', 'adapter_load', 'itl', 'tpot'] as const;
+/** Without a cold request they say nothing that TTFT does not. */
+const ONLY_WITH_COLD: readonly Metric[] = ['ttft_cold', 'ttft_warm', 'adapter_load'];
 const PERCENTILES = ['p50', 'p90', 'p99'] as const;
 
 type Metric = (typeof METRICS)[number];
 
 const LEADS: Record<Metric, string> = {
   ttft: 'From sending a request to its first token.',
+  ttft_cold: 'Requests that came for an adapter in host memory or in its file.',
+  ttft_warm: 'Requests that came for an adapter on the device, beside cold ones.',
+  adapter_load: 'How long cold requests were held up because their adapter was not on the device.',
   itl: 'Gaps between tokens as they arrive, over all requests.',
   tpot: 'Time per output token after the first, one figure a request.',
 };
@@ -73,7 +80,9 @@ function chartOf(panel: Panel, axis: Axis, metric: Metric, stat: (typeof PERCENT
 export function percentileGroups(panel: Panel): ChartGroup[] {
   if (cellsOf(panel).length < 2) return [];
   const axis = axisOf(panel);
+  const cold = hasCold({ cells: cellsOf(panel).map(({ cell }) => cell) });
   return METRICS.flatMap((metric) => {
+    if (!cold && ONLY_WITH_COLD.includes(metric)) return [];
     const charts = PERCENTILES.map((stat) => chartOf(panel, axis, metric, stat)).filter((chart) => chart !== null);
     if (charts.length === 0) return [];
     const name = METRIC_NAMES[metric];

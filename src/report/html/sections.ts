@@ -24,7 +24,7 @@ import {
 import { html, type Markup } from './markup.ts';
 
 export function heading(result: Result): Markup {
-  const targets = result.targets.map((target) => targetPhrase(result, target));
+  const targets = [...new Set(result.targets.map((target) => targetPhrase(result, target)))];
   return html`<header class="top">
 <p class="brand">lorabench <span>${result.scenario.name}</span></p>
 <h1>${result.scenario.description ?? result.scenario.name}</h1>

@@ -1,0 +1,25 @@
+/**
+ * ttft_cold: ttft of requests whose adapter was not on the device: in host memory, or in its file only when they came. Unit ms.
+ *
+ * The engine says where it was (timings.adapter_tier); requests for the base model are in neither ttft_cold nor ttft_warm.
+ * One that failed before the server told is censored at its end in both, since it may belong to either. Unavailable where
+ * the server says nothing, and where no request was cold.
+ */
+import { missingWarmth, warmthOf } from './adapter-tier.ts';
+import { distributionOf, MILLISECONDS } from './distribution.ts';
+import { type Metric, unavailable } from './metric.ts';
+import { ttftSamples } from './ttft.ts';
+
+export const ttftCold: Metric = {
+  name: 'ttft_cold',
+  title: 'Time to first token, cold adapter',
+  unit: 'ms',
+  better: 'lower',
+  description: 'Time to first token of requests whose adapter was not on the device when they came.',
+  compute({ records }) {
+    const missing = missingWarmth(records, 'cold');
+    if (missing !== null) return unavailable('ms', missing);
+    const own = records.filter((record) => ['cold', 'unknown'].includes(warmthOf(record)));
+    return distributionOf(ttftSamples(own), MILLISECONDS);
+  },
+};
