@@ -19,14 +19,14 @@ try {
 }
 
 rmSync(dist, { recursive: true, force: true });
-try {
-  execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' });
-} catch {
-  process.exit(1); // tsc has printed why
-}
 for (const file of readdirSync(join(root, 'engine', 'kernels'))) {
   if (!file.endsWith('.wgsl')) continue;
   mkdirSync(join(dist, 'engine', 'kernels'), { recursive: true });
   cpSync(join(root, 'engine', 'kernels', file), join(dist, 'engine', 'kernels', file));
+}
+try {
+  execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' });
+} catch {
+  process.exit(1); // tsc has printed why
 }
 chmodSync(join(dist, 'src', 'cli.js'), 0o755);

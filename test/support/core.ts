@@ -13,6 +13,7 @@ export function startTestCore(overrides: Partial<EngineConfig> = {}): Promise<En
   return startCore(
     {
       model: 'llama-3.2-1b@1/8',
+      servedModelName: null,
       weights: 'f16',
       seed: 20,
       device: device.candidate,
@@ -20,9 +21,11 @@ export function startTestCore(overrides: Partial<EngineConfig> = {}): Promise<En
       maxNumSeqs: 8,
       maxNumBatchedTokens: 128,
       maxGpuLoras: 4,
+      maxCpuLoras: 16,
       maxLoraRank: 32,
       gpuMemory: null,
       batchInvariant: true,
+      merge: null,
       validate: true,
       ...overrides,
     },

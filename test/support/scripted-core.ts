@@ -8,10 +8,14 @@ import type {
   EngineCore,
   EngineInfo,
   LoadError,
+  LoadOptions,
+  ResidencyError,
+  ResidencyRequest,
   SequenceHandle,
   SequenceListener,
   SequenceRequest,
   SequenceTimings,
+  Tier,
 } from '../../engine/core.ts';
 import { type Geometry, geometryOf } from '../../engine/models/geometry.ts';
 
@@ -32,6 +36,7 @@ export class ScriptedCore implements EngineCore {
   readonly died: Promise<string>;
   readonly submitted: SequenceRequest[] = [];
   cancelled = 0;
+  idleTier: Tier = 'device';
   /** Ends the core as a lost device would. */
   die!: (why: string) => void;
   readonly #options: Required<Omit<ScriptedCoreOptions, 'model' | 'maxModelLen'>>;
@@ -58,7 +63,9 @@ export class ScriptedCore implements EngineCore {
       maxNumSeqs: 64,
       maxNumBatchedTokens: 512,
       maxGpuLoras: 4,
+      maxCpuLoras: 8,
       maxLoraRank: 64,
+      merged: null,
       kvBlockSize: 16,
       kvBlocks: 1024,
       batchInvariant: false,
@@ -90,6 +97,9 @@ export class ScriptedCore implements EngineCore {
         received,
         admitted: received,
         adapterWait: 0,
+        adapterTier: this.#adapters.get(request.adapter ?? '')?.tier ?? null,
+        adapterBytes: 0,
+        adapterLoad: 0,
         prefillStart: received,
         firstToken,
         lastToken: now(),
@@ -113,15 +123,33 @@ export class ScriptedCore implements EngineCore {
     };
   }
 
-  async loadAdapter(name: string, path: string): Promise<LoadError | null> {
+  async loadAdapter(name: string, path: string, options: LoadOptions = {}): Promise<LoadError | null> {
     const rank = Number(/^synthetic:rank=(\d+),seed=\d+$/.exec(path)?.[1]);
-    if (this.#adapters.has(name)) return { code: 'exists', message: `${name} exists` };
+    if (this.#adapters.has(name) && options.replace !== true) return { code: 'exists', message: `${name} exists` };
     if (!(rank > 0)) return { code: 'bad_path', message: `"${path}" is not a path that can be loaded` };
     if (rank > this.info.maxLoraRank)
       return { code: 'rank_too_big', message: `rank ${rank} is above ${this.info.maxLoraRank}` };
-    if (this.#adapters.size >= this.info.maxGpuLoras) return { code: 'no_slot', message: 'no slot is free' };
-    this.#adapters.set(name, { name, path, rank, bytes: rank * 1000, users: 0 });
+    if (this.info.maxGpuLoras === 0) return { code: 'no_slot', message: 'there is no slot' };
+    const onDevice = [...this.#adapters.values()].filter(({ tier }) => tier === 'device').length;
+    const wanted = options.to ?? 'device';
+    const tier = wanted === 'device' && onDevice >= this.info.maxGpuLoras ? 'host' : wanted;
+    const info = { name, path, kind: 'lora', format: 'synthetic', rank, bytes: rank * 1000 } as const;
+    this.#adapters.set(name, { ...info, tier, pinned: false, users: 0, loads: tier === 'device' ? 1 : 0 });
     return null;
+  }
+
+  /** Moves the adapter where it is asked to go; the refusals that need no memory to run out are the real ones. */
+  async residency({ action, name, to }: ResidencyRequest): Promise<ResidencyError | null> {
+    const adapter = this.#adapters.get(name);
+    if (!adapter) return { code: 'not_found', message: `there is no adapter "${name}"` };
+    if (action === 'evict' && adapter.pinned) return { code: 'in_use', message: `adapter "${name}" is pinned` };
+    if (action === 'pin' || action === 'unpin') adapter.pinned = action === 'pin';
+    adapter.tier = action === 'pin' ? 'device' : action === 'unpin' ? adapter.tier : to;
+    return null;
+  }
+
+  async setIdleTier(tier: Tier): Promise<void> {
+    this.idleTier = tier;
   }
 
   async unloadAdapter(name: string): Promise<boolean> {
@@ -145,6 +173,13 @@ export class ScriptedCore implements EngineCore {
       rows: this.#generated,
       loraRows: 0,
       stepMsLast: this.#options.stepMs,
+      adaptersOnDevice: this.adapters().filter(({ tier }) => tier === 'device').length,
+      adaptersInHost: this.adapters().filter(({ tier }) => tier === 'host').length,
+      adaptersOnDisk: this.adapters().filter(({ tier }) => tier === 'disk').length,
+      adapterLoadsFromHost: 0,
+      adapterLoadsFromDisk: 0,
+      adapterEvictions: 0,
+      adapterSwaps: 0,
     };
   }
 
