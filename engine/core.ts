@@ -29,13 +29,20 @@ export interface SequenceRequest {
 export interface SequenceTimings {
   /** When the worker received the request. */
   received: number;
-  /** When it was admitted: blocks and adapter slot held. */
+  /** When it was admitted: its KV blocks and its seat held, its adapter there or not. */
   admitted: number;
-  /** Time waited for the adapter to be resident, in ns; 0 when it was. */
+  /**
+   * From being admitted until its adapter was on the device for its first rows, in ns; 0 when it was there by then. Pauses
+   * later on, while its adapter's slot serves others, are not in it: they show between its tokens.
+   */
   adapterWait: number;
   /** Where the adapter was when the request came; null for the base model. */
   adapterTier: Tier | null;
-  /** Bytes that were read and sent to the device for this request to run, and the time of that work alone, in ns. */
+  /**
+   * Bytes put on the device between this request's arrival and its first rows, for its adapter; and the time of that work
+   * alone, in ns: reading and packing the file if it came from there, and queueing its upload, without waiting for a turn.
+   * Both 0 when the adapter was there.
+   */
   adapterBytes: number;
   adapterLoad: number;
   /** The device took up its first prefill chunk: submitted, and the step before it done. */
@@ -94,6 +101,16 @@ export interface EngineStats {
   rows: number;
   loraRows: number;
   stepMsLast: number;
+  /** Adapters by tier, as AdapterInfo.tier says. */
+  adaptersOnDevice: number;
+  adaptersInHost: number;
+  adaptersOnDisk: number;
+  /** Times an adapter was brought to the device, by where its weights came from. */
+  adapterLoadsFromHost: number;
+  adapterLoadsFromDisk: number;
+  /** Times an adapter left the device, whatever for; and of those, with sequences of its own still running (time slicing). */
+  adapterEvictions: number;
+  adapterSwaps: number;
 }
 
 export interface EngineInfo {
@@ -134,9 +151,12 @@ export interface ResidencyRequest {
 export type ResidencyError = { code: 'not_found' | 'in_use' | 'no_slot' | 'bad_file'; message: string };
 
 export interface LoadOptions {
-  /** How far up it is brought before the call resolves; `device` only where that evicts nobody. Default device. */
+  /** How far up it is brought before the call resolves, where that evicts nobody. Default device. */
   to?: Tier;
-  /** Takes the place of an adapter of that name, once its sequences have ended. Default false: `exists`. */
+  /**
+   * Takes the name of the adapter that has it, if one has: new requests get the new one from when the call resolves, the old
+   * one's sequences end on its weights, and then it is gone. Default false: `exists`.
+   */
   replace?: boolean;
 }
 
@@ -144,8 +164,8 @@ export interface EngineCore {
   readonly info: EngineInfo;
   submit(request: SequenceRequest, listener: SequenceListener): SequenceHandle;
   /**
-   * Makes an adapter known by name: its file is checked whole, and brought up. More adapters than slots is fine: requests
-   * bring theirs in. Resolves to an error, never throws for bad input.
+   * Makes an adapter known by name: its file is checked whole, and brought up as far as that evicts nobody. More adapters
+   * than slots is fine: requests bring theirs in. Resolves to an error, never throws for bad input.
    */
   loadAdapter(name: string, path: string, options?: LoadOptions): Promise<LoadError | null>;
   /** Waits for the sequences that use it; new requests for it are refused meanwhile. False when there is no such adapter. */

@@ -17,7 +17,7 @@ export interface PackedLayer {
 
 export interface PackedAdapter {
   kind: AdapterKind;
-  format: AdapterFormat;
+  format: AdapterFormat | 'synthetic';
   /** Largest rank of its modules; those of lower rank are filled up with zeros. */
   rank: number;
   /** Of every module; where they differ, B holds the difference. */
@@ -26,3 +26,7 @@ export interface PackedAdapter {
   /** Of host memory. */
   bytes: number;
 }
+
+/** Whether its place has to have column words: it has DoRA's g or a bias somewhere. */
+export const hasColumns = ({ layers }: PackedAdapter): boolean =>
+  layers.some(({ columns, magnitude }) => columns !== null || magnitude !== null);

@@ -7,6 +7,9 @@
  * Planning never needs the previous step's ids: a decode row takes its token "from row i of the previous step" when that
  * step sampled it, and the end by length is known ahead. An end id, a stop string or a cancel takes effect one step late;
  * the extra token is dropped, and blocks and adapter are let go only when the last step that names the sequence has completed.
+ *
+ * A sequence is admitted by blocks and seats, first come, first served, whether or not its adapter is on the device; it gets
+ * rows only while the adapter is. Which adapters are there, and for how long, lora/residency.ts decides before each step.
  */
 import { now } from '../clock.ts';
 import { EngineError } from '../errors.ts';
@@ -67,6 +70,22 @@ export class Scheduler {
     return this.runningSet.size;
   }
 
+  /** Some admitted sequence wants rows and has its adapter, so that a step could be planned. */
+  get canRun(): boolean {
+    for (const sequence of this.runningSet) if (sequence.canRun) return true;
+    return false;
+  }
+
+  /** Sequences that have blocks and a seat, in the order of their admission. */
+  get admitted(): Iterable<Sequence> {
+    return this.runningSet;
+  }
+
+  /** Sequences that wait for blocks or a seat, in the order of their arrival. */
+  get queued(): Iterable<Sequence> {
+    return this.waitingQueue;
+  }
+
   add(sequence: Sequence): void {
     if (sequence.adapter) sequence.adapter.users++;
     this.waitingQueue.push(sequence);
@@ -81,8 +100,22 @@ export class Scheduler {
     this.release(sequence);
   }
 
+  /** Gives blocks and seats to those that wait. schedule() does it too; before it, for who must know what is wanted. */
+  admit(): void {
+    while (this.runningSet.size < this.options.maxNumSeqs) {
+      const next = this.waitingQueue[0];
+      const blocks = next && this.options.blocks.take(next.positions);
+      if (!next || !blocks) return; // first come, first served: a smaller one behind it would starve it
+      this.waitingQueue.shift();
+      next.blocks = blocks;
+      next.admitted = now();
+      this.runningSet.add(next);
+    }
+  }
+
   /** The next step, or null when there is nothing to run. The caller submits it and later calls complete(). */
   schedule(): Step | null {
+    this.admit();
     let budget = this.options.maxNumBatchedTokens;
     const parts: Part[] = [];
     const plan = (sequence: Sequence) => {
@@ -91,26 +124,19 @@ export class Scheduler {
       budget -= part.count;
       parts.push(part);
     };
-    for (const sequence of this.runningSet) if (sequence.wantsRows && !sequence.prefilling) plan(sequence);
-    for (const sequence of this.runningSet) if (sequence.wantsRows && sequence.prefilling) plan(sequence);
-    while (budget > 0 && this.runningSet.size < this.options.maxNumSeqs) {
-      const next = this.waitingQueue[0];
-      if (!next) break;
-      const blocks = this.options.blocks.take(next.positions);
-      if (!blocks) break; // first come, first served: a smaller one behind it would starve it
-      this.waitingQueue.shift();
-      next.blocks = blocks;
-      next.admitted = now();
-      this.runningSet.add(next);
-      plan(next);
-    }
+    for (const sequence of this.runningSet) if (sequence.canRun && !sequence.prefilling) plan(sequence);
+    for (const sequence of this.runningSet) if (sequence.canRun && sequence.prefilling) plan(sequence);
     if (parts.length === 0) return null;
     parts.sort(
-      (a, b) => (a.sequence.adapter?.slot ?? -1) - (b.sequence.adapter?.slot ?? -1) || a.sequence.id - b.sequence.id,
+      (a, b) =>
+        (a.sequence.adapter?.place?.slot ?? -1) - (b.sequence.adapter?.place?.slot ?? -1) ||
+        a.sequence.id - b.sequence.id,
     );
     const sampled = parts.filter((part) => part.samples);
     this.lastSamples = new Map(sampled.map((part, i) => [part.sequence, i]));
     for (const { sequence, count, samples } of parts) {
+      if (sequence.computed === 0) sequence.begins();
+      if (sequence.adapter) sequence.adapter.inFlight++;
       sequence.computed += count;
       if (samples) sequence.planned++;
       sequence.inFlight++;
@@ -157,6 +183,7 @@ export class Scheduler {
     });
     for (const { sequence } of step.parts) {
       sequence.inFlight--;
+      if (sequence.adapter) sequence.adapter.inFlight--;
       if (sequence.ended) this.release(sequence);
     }
     return deliveries;

@@ -7,12 +7,14 @@
  *   sequences  1 word: where its block table begins within blocks
  *   blocks     block numbers, table after table
  *   samples    6 words a sampled row: row, temperature, top_p (f32 bits), top_k, seed, 1 to mask end ids
- *   slots      4 words an adapter in the batch: rank, scale (f32 bits), where its pages begin within pages, 0
+ *   slots      4 words an adapter in the batch: rank, scale (f32 bits), where its pages begin within pages, and
+ *              1 + number of its place's slot when it has column words (DoRA's g, a bias), else 0
  *   pages      page numbers, adapter after adapter
  *   tiles      4 words, up to 4 neighbouring rows of one adapter: first row, rows, slot entry, 0
  */
+
+import type { Place } from '../lora/place.ts';
 import { lowbias32 } from '../lora/random-f16.ts';
-import type { ResidentAdapter } from '../lora/slots.ts';
 import type { Step } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -80,9 +82,10 @@ export class StepWriter {
     words[HEADER.SAMPLE_COUNT] = step.sampled.length;
     for (let i = 0; i < 4; i++) words[HEADER.END_IDS + i] = this.endIds[i] ?? NO_SLOT;
 
-    const adapters = new Map<ResidentAdapter, number>();
+    const adapters = new Map<Place, number>();
     for (const { sequence } of step.parts) {
-      if (sequence.adapter && !adapters.has(sequence.adapter)) adapters.set(sequence.adapter, adapters.size);
+      const place = placeOf(sequence);
+      if (place && !adapters.has(place)) adapters.set(place, adapters.size);
     }
     const firstRows = this.writeRows(step, adapters);
     this.writeSequences(step);
@@ -102,14 +105,15 @@ export class StepWriter {
     for (const value of values) this.words[this.length++] = value;
   }
 
-  private writeRows(step: Step, adapters: Map<ResidentAdapter, number>): number[] {
+  private writeRows(step: Step, adapters: Map<Place, number>): number[] {
     this.begin(HEADER.ROWS_AT);
     const firstRows: number[] = [];
     let row = 0;
     step.parts.forEach(({ sequence, first, count, previous }, entry) => {
       firstRows.push(row);
       row += count;
-      const slot = sequence.adapter ? (adapters.get(sequence.adapter) as number) : NO_SLOT;
+      const place = placeOf(sequence);
+      const slot = place ? (adapters.get(place) as number) : NO_SLOT;
       for (let position = first; position < first + count; position++) {
         const token = previous === null ? tokenAt(sequence, position) : (FROM_PREVIOUS | previous) >>> 0;
         this.push(token, position, entry, slot);
@@ -143,36 +147,45 @@ export class StepWriter {
     });
   }
 
-  private writeAdapters(adapters: Map<ResidentAdapter, number>): void {
+  private writeAdapters(adapters: Map<Place, number>): void {
     this.begin(HEADER.SLOTS_AT);
     let at = 0;
     for (const adapter of adapters.keys()) {
-      this.push(adapter.rank, bits(adapter.scale), at, 0);
+      this.push(adapter.rank, bits(adapter.scale), at, adapter.hasColumns ? adapter.slot + 1 : 0);
       at += adapter.pages.length;
     }
     this.begin(HEADER.PAGES_AT);
     for (const adapter of adapters.keys()) this.push(...adapter.pages);
   }
 
-  private writeTiles(step: Step, firstRows: number[], adapters: Map<ResidentAdapter, number>) {
+  private writeTiles(step: Step, firstRows: number[], adapters: Map<Place, number>) {
     this.begin(HEADER.TILES_AT);
     let tiles = 0;
     let loraRows = 0;
     // Parts of one adapter lie together, so runs of rows are gathered across parts before they are cut into tiles.
     for (let i = 0; i < step.parts.length; ) {
-      const { adapter } = (step.parts[i] as Step['parts'][number]).sequence;
+      const place = placeOf((step.parts[i] as Step['parts'][number]).sequence);
       const from = firstRows[i] as number;
       let rows = 0;
-      for (; i < step.parts.length && step.parts[i]?.sequence.adapter === adapter; i++)
-        rows += step.parts[i]?.count ?? 0;
-      if (!adapter) continue;
+      for (; i < step.parts.length; i++) {
+        const part = step.parts[i] as Step['parts'][number];
+        if (placeOf(part.sequence) !== place) break;
+        rows += part.count;
+      }
+      if (!place) continue;
       loraRows += rows;
       for (let done = 0; done < rows; done += TILE_ROWS, tiles++) {
-        this.push(from + done, Math.min(TILE_ROWS, rows - done), adapters.get(adapter) as number, 0);
+        this.push(from + done, Math.min(TILE_ROWS, rows - done), adapters.get(place) as number, 0);
       }
     }
     return { tiles, loraRows };
   }
+}
+
+/** Where a part's adapter lies; null for the base model. */
+function placeOf({ id, adapter }: Sequence): Place | null {
+  if (adapter && !adapter.place) throw new Error(`sequence ${id} is in a step and its adapter is not on the device`);
+  return adapter?.place ?? null;
 }
 
 /** The token at a position that the host knows: of the prompt, or an output that has come back. */

@@ -13,9 +13,13 @@ import type {
   EngineInfo,
   EngineStats,
   LoadError,
+  LoadOptions,
+  ResidencyError,
+  ResidencyRequest,
   SequenceHandle,
   SequenceListener,
   SequenceRequest,
+  Tier,
 } from '../core.ts';
 import type { ChosenDevice } from '../device/choose.ts';
 import { EngineError } from '../errors.ts';
@@ -69,6 +73,13 @@ const NO_STATS: EngineStats = {
   rows: 0,
   loraRows: 0,
   stepMsLast: 0,
+  adaptersOnDevice: 0,
+  adaptersInHost: 0,
+  adaptersOnDisk: 0,
+  adapterLoadsFromHost: 0,
+  adapterLoadsFromDisk: 0,
+  adapterEvictions: 0,
+  adapterSwaps: 0,
 };
 
 class WorkerCore implements EngineCore {
@@ -76,10 +87,10 @@ class WorkerCore implements EngineCore {
   readonly died: Promise<string>;
   private readonly worker: Worker;
   private readonly sequences = new Map<number, { listener: SequenceListener; adapter: string | null }>();
-  private readonly calls = new Map<number, (answer: FromWorker) => void>();
+  private readonly calls = new Map<number, { resolve: (answer: FromWorker) => void; reject: (error: Error) => void }>();
   private nextId = 1;
   private latest: EngineStats;
-  private resident: AdapterInfo[] = [];
+  private readonly known = new Map<string, AdapterInfo>();
   private closing: (() => void) | null = null;
   private dead = false;
 
@@ -92,6 +103,8 @@ class WorkerCore implements EngineCore {
         if (this.closing) return this.closing(); // leaving anyway
         this.dead = true;
         this.endAll({ code: 'device_lost', message: why });
+        for (const { reject } of this.calls.values()) reject(new EngineError('device_lost', why));
+        this.calls.clear();
         resolve(why);
       };
       worker.on('message', (message: FromWorker) => this.receive(message, die));
@@ -115,8 +128,8 @@ class WorkerCore implements EngineCore {
     };
   }
 
-  async loadAdapter(name: string, path: string): Promise<LoadError | null> {
-    const answer = await this.call((call) => ({ kind: 'load', call, name, path }));
+  async loadAdapter(name: string, path: string, options: LoadOptions = {}): Promise<LoadError | null> {
+    const answer = await this.call((call) => ({ kind: 'load', call, name, path, options }));
     return answer.kind === 'loaded' ? answer.error : null;
   }
 
@@ -125,10 +138,19 @@ class WorkerCore implements EngineCore {
     return answer.kind === 'unloaded' && answer.found;
   }
 
+  async residency(request: ResidencyRequest): Promise<ResidencyError | null> {
+    const answer = await this.call((call) => ({ kind: 'move', call, request }));
+    return answer.kind === 'moved' ? answer.error : null;
+  }
+
+  async setIdleTier(tier: Tier): Promise<void> {
+    await this.call((call) => ({ kind: 'idle_tier', call, tier }));
+  }
+
   adapters(): AdapterInfo[] {
     const users = new Map<string | null, number>();
     for (const { adapter } of this.sequences.values()) users.set(adapter, (users.get(adapter) ?? 0) + 1);
-    return this.resident.map((adapter) => ({ ...adapter, users: users.get(adapter.name) ?? 0 }));
+    return [...this.known.values()].map((adapter) => ({ ...adapter, users: users.get(adapter.name) ?? 0 }));
   }
 
   stats(): EngineStats {
@@ -155,9 +177,10 @@ class WorkerCore implements EngineCore {
   }
 
   private call(make: (call: number) => ToWorker): Promise<FromWorker> {
+    if (this.dead) return Promise.reject(new EngineError('device_lost', 'the device is lost'));
     const call = this.nextId++;
-    return new Promise((resolve) => {
-      this.calls.set(call, resolve);
+    return new Promise((resolve, reject) => {
+      this.calls.set(call, { resolve, reject });
       this.send(make(call));
     });
   }
@@ -179,14 +202,16 @@ class WorkerCore implements EngineCore {
         return;
       }
       case 'loaded':
-      case 'unloaded': {
-        this.resident = message.adapters;
-        this.calls.get(message.call)?.(message);
+      case 'unloaded':
+      case 'moved': {
+        this.calls.get(message.call)?.resolve(message);
         this.calls.delete(message.call);
         return;
       }
       case 'adapters':
-        this.resident = message.adapters;
+        this.latest = message.stats;
+        for (const adapter of message.changes.changed) this.known.set(adapter.name, adapter);
+        for (const name of message.changes.removed) this.known.delete(name);
         return;
       case 'died':
         die(message.why);

@@ -1,19 +1,28 @@
 /**
  * The step loop: schedule -> submit -> deliver, with one step in flight. While the device runs step n, step n + 1 is planned
- * and submitted; then n's ids are read and delivered. Where submitting blocks until the work is done, n is delivered first:
+ * and submitted; then n's ids are read and delivered. Before a step is planned, adapters move: a slice of an upload while
+ * steps run, all that can be when none does. Where submitting blocks until the work is done, n is delivered first:
  * nothing could overlap, and its ids would only wait for a step they have nothing to do with.
  */
 import { now } from '../clock.ts';
 import type { EngineStats } from '../core.ts';
+import type { Residency } from '../lora/residency.ts';
 import type { Delivery, Scheduler, Step } from '../scheduler/scheduler.ts';
 import type { Model, Submitted } from '../transformer/model.ts';
+
+export type StepCounters = Pick<
+  EngineStats,
+  'steps' | 'promptTokens' | 'generatedTokens' | 'dispatches' | 'rows' | 'loraRows' | 'stepMsLast'
+>;
 
 export class StepLoop {
   private readonly model: Pick<Model, 'submit'>;
   private readonly scheduler: Scheduler;
   private readonly deliver: (deliveries: Delivery[]) => void;
   private readonly submitBlocks: boolean;
+  private readonly residency: Pick<Residency, 'turn' | 'catchUp'> | null;
   private running = false;
+  private woken = false;
   /** When the last step's ids were read back. */
   private completed = 0;
   private readonly counted = {
@@ -29,15 +38,21 @@ export class StepLoop {
   constructor(
     model: Pick<Model, 'submit'>,
     scheduler: Scheduler,
-    options: { submitBlocks: boolean; deliver: (deliveries: Delivery[]) => void },
+    options: {
+      submitBlocks: boolean;
+      /** Called after every step, and after adapters moved without one. */
+      deliver: (deliveries: Delivery[]) => void;
+      residency?: Pick<Residency, 'turn' | 'catchUp'>;
+    },
   ) {
     this.model = model;
     this.scheduler = scheduler;
     this.deliver = options.deliver;
     this.submitBlocks = options.submitBlocks;
+    this.residency = options.residency ?? null;
   }
 
-  get counters(): Omit<EngineStats, 'running' | 'waiting' | 'kvBlocksTotal' | 'kvBlocksFree'> {
+  get counters(): StepCounters {
     return this.counted;
   }
 
@@ -45,12 +60,19 @@ export class StepLoop {
     return !this.running;
   }
 
-  /** Runs until there is nothing to do; does nothing when it runs already. Rejects when the device fails. */
+  /**
+   * Runs until there is nothing to do; when it runs already, it will turn once more before it stops. Rejects when the device
+   * fails.
+   */
   async wake(): Promise<void> {
+    this.woken = true;
     if (this.running) return;
     this.running = true;
     try {
-      await this.run();
+      while (this.woken) {
+        this.woken = false;
+        await this.run();
+      }
     } finally {
       this.running = false;
     }
@@ -63,12 +85,24 @@ export class StepLoop {
         await this.finish(inFlight);
         inFlight = null;
       }
+      this.moveAdapters(inFlight !== null);
       const step = this.scheduler.schedule();
       const next = step && { step, at: now(), submitted: this.model.submit(step) };
       if (inFlight) await this.finish(inFlight);
-      if (!next && !inFlight) return;
+      if (!next && !inFlight) {
+        const moved = await this.residency?.catchUp();
+        this.deliver([]);
+        if (!moved) return;
+      }
       inFlight = next;
     }
+  }
+
+  private moveAdapters(inFlight: boolean): void {
+    if (!this.residency) return;
+    const { scheduler } = this;
+    scheduler.admit();
+    this.residency.turn(scheduler, inFlight || scheduler.canRun);
   }
 
   private async finish({ step, submitted, at }: { step: Step; submitted: Submitted; at: number }): Promise<void> {

@@ -1,8 +1,19 @@
 /** What the two threads say to each other. Everything is structured-cloneable; sequences are named by number. */
 
 import type { EngineConfig } from '../config.ts';
-import type { AdapterInfo, EngineInfo, EngineStats, LoadError, SequenceRequest, SequenceTimings } from '../core.ts';
+import type {
+  EngineInfo,
+  EngineStats,
+  LoadError,
+  LoadOptions,
+  ResidencyError,
+  ResidencyRequest,
+  SequenceRequest,
+  SequenceTimings,
+  Tier,
+} from '../core.ts';
 import type { ChosenDevice } from '../device/choose.ts';
+import type { AdapterChanges } from '../lora/registry.ts';
 
 export interface WorkerStart {
   config: EngineConfig;
@@ -12,8 +23,10 @@ export interface WorkerStart {
 export type ToWorker =
   | { kind: 'submit'; id: number; request: SequenceRequest; sent: number }
   | { kind: 'cancel'; id: number }
-  | { kind: 'load'; call: number; name: string; path: string }
+  | { kind: 'load'; call: number; name: string; path: string; options: LoadOptions }
   | { kind: 'unload'; call: number; name: string }
+  | { kind: 'move'; call: number; request: ResidencyRequest }
+  | { kind: 'idle_tier'; call: number; tier: Tier }
   | { kind: 'close' };
 
 /** One sequence's news. */
@@ -29,12 +42,13 @@ export type FromWorker =
   | { kind: 'plan'; lines: string[] }
   | { kind: 'ready'; info: EngineInfo }
   | { kind: 'failed'; code: 'usage' | 'too_big' | 'no_device' | 'bug'; message: string; hint?: string | undefined }
-  /** After every step: what it delivered, and how things stand. */
+  /** After every step, and when adapters have moved without one: what was delivered, and how things stand. */
   | { kind: 'step'; news: TokenNews[]; stats: EngineStats }
   | { kind: 'refused'; id: number; code: 'adapter_gone' | 'device_lost' | 'closing'; message: string }
-  | { kind: 'loaded'; call: number; error: LoadError | null; adapters: AdapterInfo[] }
-  | { kind: 'unloaded'; call: number; found: boolean; adapters: AdapterInfo[] }
-  /** An adapter is being unloaded and takes no more requests. */
-  | { kind: 'adapters'; adapters: AdapterInfo[] }
+  /** What changed about adapters; said before an answer or a step's news that it is part of. */
+  | { kind: 'adapters'; changes: AdapterChanges; stats: EngineStats }
+  | { kind: 'loaded'; call: number; error: LoadError | null }
+  | { kind: 'unloaded'; call: number; found: boolean }
+  | { kind: 'moved'; call: number; error: ResidencyError | null }
   | { kind: 'died'; why: string }
   | { kind: 'closed' };

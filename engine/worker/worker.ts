@@ -1,21 +1,26 @@
 /**
- * The device thread: opens the device, builds the model, runs the step loop, and answers the main thread's messages.
+ * The device thread: opens the device, builds the model and what serves on it, runs the step loop, and answers the main
+ * thread's messages.
  *
  * Started by client.ts. Says `ready` or `failed` first. When the device is lost, or anything of ours breaks, it says `died`
  * and why; the main thread then ends the process.
  */
 import { setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { now } from '../clock.ts';
-import type { AdapterInfo, EngineStats } from '../core.ts';
-import { openDevice } from '../device/dawn.ts';
+import type { EngineStats } from '../core.ts';
+import { type OpenDevice, openDevice } from '../device/dawn.ts';
 import { asEngineError } from '../errors.ts';
-import { parseSynthetic, SYNTHETIC_SCALE } from '../lora/synthetic.ts';
+import { LoaderThread } from '../lora/loader.ts';
+import { AdapterRegistry } from '../lora/registry.ts';
+import { Residency } from '../lora/residency.ts';
+import type { AdapterDevice } from '../lora/residency-device.ts';
 import { BlockManager } from '../scheduler/block-manager.ts';
 import { type Delivery, Scheduler } from '../scheduler/scheduler.ts';
-import { Sequence } from '../scheduler/sequence.ts';
 import { KV_BLOCK } from '../transformer/memory-plan.ts';
 import { Model } from '../transformer/model.ts';
+import { AdapterService } from './adapter-service.ts';
+import { infoOf } from './info.ts';
+import { LiveSequences } from './live-sequences.ts';
 import { StepLoop } from './loop.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 
@@ -25,14 +30,15 @@ const port = parentPort;
 const LOST_GRACE_MS = 500;
 
 const say = (message: FromWorker): void => port.postMessage(message);
+const died = (why: string): void => say({ kind: 'died', why });
 
 async function start({ config, device: chosen }: WorkerStart): Promise<void> {
   const open = await openDevice(chosen.candidate, { validate: config.validate });
-  const died = (why: string) => say({ kind: 'died', why });
   open.device.addEventListener('uncapturederror', (event) => died(`the device refused a call: ${event.error.message}`));
   open.lost.then(died, (error: unknown) => died(String(error)));
   const model = await Model.create(open, config, (lines) => say({ kind: 'plan', lines }));
-  const { memory, geometry, slots } = model;
+  const { memory, geometry, slots, pools } = model;
+  const { maxCpuLoras, maxGpuLoras, maxLoraRank, merge } = config;
   const blocks = new BlockManager(memory.kvBlocks, KV_BLOCK);
   const scheduler = new Scheduler({
     maxNumSeqs: memory.maxNumSeqs,
@@ -40,29 +46,51 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
     blocks,
     endIds: geometry.eosIds,
   });
-  const sequences = new Map<number, Sequence>();
+  const registry = new AdapterRegistry();
+  const loader = new LoaderThread(geometry);
+  const residency = new Residency({
+    slots,
+    maxCpuLoras,
+    registry,
+    loader,
+    device: adapterDevice(model, open),
+    failed: (adapter, why) => sequences.fail(adapter, why),
+    wake: () => wake(),
+  });
+  const sequences = new LiveSequences({
+    scheduler,
+    registry,
+    residency,
+    refuse: (id, refusal) => say({ kind: 'refused', id, ...refusal }),
+  });
+  const service = new AdapterService({
+    registry,
+    residency,
+    loader,
+    maxGpuLoras,
+    maxLoraRank,
+    merged: merge?.name ?? null,
+    bytesOf: (rank, hasColumns) => pools.bytesOf(rank, hasColumns),
+  });
 
   const stats = (): EngineStats => ({
     ...loop.counters,
+    ...adapterStats(registry, residency),
     running: scheduler.running,
     waiting: scheduler.waiting,
     kvBlocksTotal: blocks.total,
     kvBlocksFree: blocks.free,
   });
-  const deliver = (deliveries: Delivery[]): void => {
-    const news = deliveries.map(({ sequence, ids, finish }) => {
-      if (finish) sequences.delete(sequence.id);
-      const { received, admitted, prefillStart, firstToken, lastToken } = sequence;
-      return {
-        id: sequence.id,
-        ids,
-        finish,
-        timings: { received, admitted, adapterWait: 0, prefillStart, firstToken, lastToken },
-      };
-    });
-    say({ kind: 'step', news, stats: stats() });
+  /** Says what has changed about adapters, so that an answer said next finds it known. */
+  const sayAdapters = (): void => {
+    const changes = registry.takeChanges();
+    if (changes) say({ kind: 'adapters', changes, stats: stats() });
   };
-  const loop = new StepLoop(model, scheduler, { submitBlocks: open.submitBlocks, deliver });
+  const deliver = (deliveries: Delivery[]): void => {
+    sayAdapters();
+    say({ kind: 'step', news: sequences.news(deliveries), stats: stats() });
+  };
+  const loop = new StepLoop(model, scheduler, { submitBlocks: open.submitBlocks, deliver, residency });
   let closing = false;
   // A step must not be in flight when the process leaves: the driver would abort in the middle of it.
   const closeWhenIdle = (): void => {
@@ -75,97 +103,80 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
       .catch(async (error: unknown) => {
         // A lost device fails the step too, a moment before or after it says so itself; its own words are the better ones.
         const lost = await Promise.race([open.lost, setTimeout(LOST_GRACE_MS, null)]);
-        died(lost ?? `a step failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+        died(lost ?? `a step failed: ${described(error)}`);
       });
   };
-  const adapters = (): AdapterInfo[] =>
-    slots.list().map(({ name, path, rank, users }) => ({ name, path, rank, users, bytes: model.pools.bytesOf(rank) }));
-
-  const load = (name: string, path: string): Extract<FromWorker, { kind: 'loaded' }>['error'] => {
-    const spec = parseSynthetic(path);
-    if (typeof spec === 'string') return { code: 'bad_path', message: spec };
-    if (spec.rank > config.maxLoraRank) {
-      return { code: 'rank_too_big', message: `rank ${spec.rank} is above --max-lora-rank ${config.maxLoraRank}` };
-    }
-    if (slots.get(name)) return { code: 'exists', message: `adapter "${name}" is loaded already` };
-    const adapter = slots.add(name, path, spec.rank, SYNTHETIC_SCALE);
-    if (!adapter) {
-      return {
-        code: 'no_slot',
-        message: `all ${slots.slots} slots (--max-gpu-loras) are taken; unload an adapter first`,
-      };
-    }
-    model.pools.makeSynthetic(adapter, spec.seed);
-    return null;
+  const answer = (call: Promise<FromWorker>): void => {
+    sayAdapters();
+    call.then(
+      (message) => {
+        sayAdapters();
+        say(message);
+      },
+      (error: unknown) => died(`moving an adapter failed: ${described(error)}`),
+    );
   };
 
   port.on('message', (message: ToWorker) => {
     switch (message.kind) {
-      case 'submit': {
-        const { id, request } = message;
-        if (closing) {
-          say({ kind: 'refused', id, code: 'closing', message: 'the engine is shutting down' });
-          return;
-        }
-        const adapter = request.adapter === null ? null : slots.get(request.adapter);
-        if (adapter === undefined) {
-          say({ kind: 'refused', id, code: 'adapter_gone', message: `adapter "${request.adapter}" is not loaded` });
-          return;
-        }
-        const sequence = new Sequence(id, request, adapter, now());
-        sequences.set(id, sequence);
-        scheduler.add(sequence);
+      case 'submit':
+        sequences.submit(message.id, message.request);
         wake();
         return;
-      }
-      case 'cancel': {
-        const sequence = sequences.get(message.id);
-        if (sequence) scheduler.cancel(sequence);
-        sequences.delete(message.id);
+      case 'cancel':
+        sequences.cancel(message.id);
+        wake(); // its adapter may be idle now
         return;
-      }
       case 'load': {
-        const error = load(message.name, message.path);
-        say({ kind: 'loaded', call: message.call, error, adapters: adapters() });
+        const { call, name, path, options } = message;
+        answer(service.load(name, path, options).then((error) => ({ kind: 'loaded', call, error })));
         return;
       }
       case 'unload': {
         const { call, name } = message;
-        const removed = slots.remove(name); // from here on it takes no new users
-        say({ kind: 'adapters', adapters: adapters() });
-        removed.then(
-          (found) => say({ kind: 'unloaded', call, found, adapters: adapters() }),
-          (error: unknown) => died(String(error)),
-        );
+        answer(service.unload(name).then((found) => ({ kind: 'unloaded', call, found })));
+        return;
+      }
+      case 'move': {
+        const { call, request } = message;
+        answer(service.move(request).then((error) => ({ kind: 'moved', call, error })));
+        return;
+      }
+      case 'idle_tier': {
+        const { call, tier } = message;
+        answer(residency.setIdleTier(tier).then(() => ({ kind: 'moved', call, error: null })));
         return;
       }
       case 'close':
         closing = true;
-        for (const sequence of sequences.values()) scheduler.cancel(sequence);
-        sequences.clear();
-        closeWhenIdle();
+        sequences.close();
+        loader.close().then(closeWhenIdle, closeWhenIdle);
     }
   });
-
-  const { name, vendor, driver, software, features, candidate } = open;
-  say({
-    kind: 'ready',
-    info: {
-      geometry,
-      weights: config.weights,
-      device: { candidate, name, vendor, driver, software, features },
-      maxModelLen: memory.maxModelLen,
-      maxNumSeqs: memory.maxNumSeqs,
-      maxNumBatchedTokens: memory.maxNumBatchedTokens,
-      maxGpuLoras: config.maxGpuLoras,
-      maxLoraRank: config.maxLoraRank,
-      kvBlockSize: KV_BLOCK,
-      kvBlocks: memory.kvBlocks,
-      batchInvariant: config.batchInvariant,
-      memoryPlan: memory.lines,
-    },
-  });
+  say({ kind: 'ready', info: infoOf(open, config, model) });
 }
+
+const adapterDevice = ({ pools }: Model, { device }: OpenDevice): AdapterDevice => ({
+  upload: (place, image) => pools.upload(place, image),
+  makeSynthetic: (place, seed) => pools.makeSynthetic(place, seed),
+  readColumns: (place) => pools.readColumns(place),
+  settled: async () => void (await device.queue.onSubmittedWorkDone()),
+});
+
+function adapterStats(registry: AdapterRegistry, { counted }: Residency) {
+  const { device, host, disk } = registry.tiers();
+  return {
+    adaptersOnDevice: device,
+    adaptersInHost: host,
+    adaptersOnDisk: disk,
+    adapterLoadsFromHost: counted.loadsFromHost,
+    adapterLoadsFromDisk: counted.loadsFromDisk,
+    adapterEvictions: counted.evictions,
+    adapterSwaps: counted.swaps,
+  };
+}
+
+const described = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
 
 start(workerData as WorkerStart).catch((thrown: unknown) => {
   const error = asEngineError(thrown);

@@ -93,7 +93,7 @@ function idAt(ids: readonly number[], index: number, masked: boolean): number {
   return masked && id === END ? END + 1 : id;
 }
 
-function drive(
+async function drive(
   scheduled: readonly Arrival[],
   chosen: { maxNumSeqs: number; maxNumBatchedTokens: number; blockSize: number; blocks: number; endIds: number[] },
 ) {
@@ -116,7 +116,7 @@ function drive(
     for (const [life, { turn: at, cancelAfter }] of scripts) {
       if (cancelAfter !== null && at + cancelAfter === turn && life.finish === null) device.cancel(life);
     }
-    const busy = device.turn();
+    const busy = await device.turn();
     idle = busy || pending.length > 0 ? 0 : idle + 1;
     if (turn > 5000) throw new Error('it never comes to an end');
   }
@@ -124,10 +124,10 @@ function drive(
 }
 
 describe('any arrivals, cancels and ids', () => {
-  it('give plans that run, and every sequence its own ids to its own end', () => {
-    fc.assert(
-      fc.property(arrivals, limits, (scheduled, chosen) => {
-        const { device, adapters, scripts } = drive(scheduled, chosen);
+  it('give plans that run, and every sequence its own ids to its own end', async () => {
+    await fc.assert(
+      fc.asyncProperty(arrivals, limits, async (scheduled, chosen) => {
+        const { device, adapters, scripts } = await drive(scheduled, chosen);
         for (const [life, arrival] of scripts) {
           const want = outcome(arrival);
           if (life.cancelled) {
@@ -149,10 +149,10 @@ describe('any arrivals, cancels and ids', () => {
     );
   });
 
-  it('are admitted first come, first served', () => {
-    fc.assert(
-      fc.property(arrivals, limits, (scheduled, chosen) => {
-        const { device } = drive(scheduled, chosen);
+  it('are admitted first come, first served', async () => {
+    await fc.assert(
+      fc.asyncProperty(arrivals, limits, async (scheduled, chosen) => {
+        const { device } = await drive(scheduled, chosen);
         const order = [...device.lives.values()].filter(({ admittedAt }) => admittedAt !== null);
         // Ids grow in order of arrival. Sequences admitted in one turn are noted in that order as well.
         for (let i = 1; i < order.length; i++) expect(order[i]!.admittedAt!).toBeGreaterThan(order[i - 1]!.admittedAt!);

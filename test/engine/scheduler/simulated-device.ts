@@ -2,15 +2,16 @@
  * Drives the real Scheduler, BlockManager and StepWriter as worker/loop.ts does, with one step in flight, against a device that
  * is only arithmetic: it reads the step's words, keeps a KV cache of who wrote each position, and answers with scripted ids.
  *
- * In: sequences to add and cancel at given turns. Out: what was delivered. Throws at the first thing that a real device would
+ * In: sequences to add and cancel at given turns, and who moves adapters between them, if they are not there for good. Out: what was delivered. Throws at the first thing that a real device would
  * get wrong: a token that is not the sequence's last one, a position whose KV is not there or is another's, a limit passed,
  * memory given back while a step that names it runs.
  */
+import { now } from '../../../engine/clock.ts';
 import type { SequenceRequest } from '../../../engine/core.ts';
-import type { ResidentAdapter } from '../../../engine/lora/slots.ts';
+import type { Residency } from '../../../engine/lora/residency.ts';
 import { BlockManager } from '../../../engine/scheduler/block-manager.ts';
 import { type Delivery, Scheduler, type Step } from '../../../engine/scheduler/scheduler.ts';
-import { Sequence } from '../../../engine/scheduler/sequence.ts';
+import { Sequence, type ServedAdapter } from '../../../engine/scheduler/sequence.ts';
 import { HEADER, SAMPLE_WORDS, StepWriter, stepCapacity, TILE_ROWS } from '../../../engine/scheduler/step-data.ts';
 
 export interface Limits {
@@ -73,6 +74,14 @@ export class SimulatedDevice {
   private readonly kv = new Map<number, { id: number; position: number }>();
   private inFlight: { step: Step; ids: number[] } | null = null;
   private admissions = 0;
+  /** Adapter pages each step names, as it was submitted. */
+  private readonly stepPages = new WeakMap<Step, readonly number[]>();
+  /** Moves adapters before each step is planned, as in the loop. */
+  residency: Pick<Residency, 'turn' | 'catchUp'> | null = null;
+  /** Called after the adapters have moved, before the step is planned. */
+  moved: () => void = () => {};
+  /** Looks at a row's adapter in device memory. */
+  checkMemory: (adapter: ServedAdapter) => void = () => {};
 
   /** @param nextId what the device samples for a sequence, given what it sampled before */
   constructor(limits: Limits, nextId: (life: Life) => number) {
@@ -89,8 +98,8 @@ export class SimulatedDevice {
     this.writer = new StepWriter(stepCapacity(capacity), limits.endIds);
   }
 
-  add(request: SequenceRequest, adapter: ResidentAdapter | null): Life {
-    const sequence = new Sequence(this.lives.size, request, adapter, 0);
+  add(request: SequenceRequest, adapter: ServedAdapter | null): Life {
+    const sequence = new Sequence(this.lives.size, request, adapter, now());
     const life: Life = { sequence, sampled: [], delivered: [], finish: null, cancelled: false, admittedAt: null };
     this.lives.set(sequence.id, life);
     this.scheduler.add(sequence);
@@ -102,8 +111,18 @@ export class SimulatedDevice {
     this.scheduler.cancel(life.sequence);
   }
 
-  /** One turn of worker/loop.ts: plan and submit, then finish the step before. False when there was nothing to do. */
-  turn(): boolean {
+  /** Adapter pages that steps name which are submitted and not finished. */
+  get pagesInUse(): number[] {
+    return this.blocks.running.flatMap((step) => this.stepPages.get(step) ?? []);
+  }
+
+  /** One turn of worker/loop.ts: move adapters, plan and submit, then finish the step before. False when there was nothing to do. */
+  async turn(): Promise<boolean> {
+    if (this.residency) {
+      this.scheduler.admit();
+      this.residency.turn(this.scheduler, this.inFlight !== null || this.scheduler.canRun);
+      this.moved();
+    }
     const step = this.scheduler.schedule();
     for (const life of this.lives.values()) {
       if (life.admittedAt === null && life.sequence.blocks.length > 0) life.admittedAt = this.admissions++;
@@ -113,7 +132,8 @@ export class SimulatedDevice {
     this.blocks.running = [before?.step, step].filter((one): one is Step => one !== null && one !== undefined);
     if (before) this.finish(before);
     this.inFlight = submitted;
-    return submitted !== null || before !== null;
+    if (submitted !== null || before !== null) return true;
+    return (await this.residency?.catchUp()) ?? false;
   }
 
   private finish({ step, ids }: { step: Step; ids: number[] }): void {
@@ -138,12 +158,16 @@ export class SimulatedDevice {
       new Set(step.parts.map(({ sequence }) => sequence)).size === step.parts.length,
       'a sequence has two parts in a step',
     );
-    const slots = step.parts.map(({ sequence }) => sequence.adapter?.slot ?? -1);
+    const slots = step.parts.map(({ sequence }) => sequence.adapter?.place?.slot ?? -1);
     check(
       slots.every((slot, i) => i === 0 || slot >= (slots[i - 1] as number)),
       `parts are not grouped by slot: ${slots}`,
     );
 
+    this.stepPages.set(
+      step,
+      step.parts.flatMap(({ sequence }) => sequence.adapter?.place?.pages ?? []),
+    );
     const { data, shape } = this.writer.write(step);
     const word = (section: number, at: number): number => data[(data[section] as number) + at] as number;
     check(data[HEADER.ROW_COUNT] === step.rows && shape.rows === step.rows, 'the header counts other rows');
@@ -203,13 +227,16 @@ export class SimulatedDevice {
       check(entry === 0xffffffff, `base row ${row} names an adapter`);
       return;
     }
-    check(adapter.users > 0, `adapter ${adapter.name} runs and has no users`);
-    const pages = adapter.pages.map((_, i) => word(HEADER.PAGES_AT, word(HEADER.SLOTS_AT, 4 * entry + 2) + i));
-    check(word(HEADER.SLOTS_AT, 4 * entry) === adapter.rank, `row ${row} has another rank`);
+    const { place } = adapter;
+    check(place !== null, `row ${row} runs on an adapter that is not on the device`);
+    check(adapter.users > 0, `row ${row} runs on an adapter without users`);
+    const pages = place.pages.map((_, i) => word(HEADER.PAGES_AT, word(HEADER.SLOTS_AT, 4 * entry + 2) + i));
+    check(word(HEADER.SLOTS_AT, 4 * entry) === place.rank, `row ${row} has another rank`);
     check(
-      pages.every((page, i) => page === adapter.pages[i]),
+      pages.every((page, i) => page === place.pages[i]),
       `row ${row} has other pages`,
     );
+    this.checkMemory(adapter);
   }
 
   /** Tiles cover every row that has an adapter once, and no base row. */
