@@ -1,13 +1,16 @@
 /**
- * The engine's flags: argv in, settings out. Nothing is started here.
+ * The engine's flags: argv and environment in, settings out. Nothing is started here.
  *
- * The names follow vLLM's where vLLM has the flag. A value that is not accepted is an EngineError "usage" that says what
- * would be.
+ * The names follow vLLM's where vLLM has the flag, and NIM's for adapters; NIM's environment variables are read where the
+ * flag is absent, so that a NIM deployment's settings can be kept. A value that is not accepted is an EngineError "usage"
+ * that says what would be.
  */
+import { resolve } from 'node:path';
 import yargs from 'yargs';
 import type { EngineConfig } from './config.ts';
 import { EngineError } from './errors.ts';
-import { geometryOf, isGeometry } from './models/geometry.ts';
+import { findModel } from './models/find-model.ts';
+import { FileError } from './tensor-files/file-error.ts';
 import { packageVersion } from './version.ts';
 
 /** What serve.ts needs to start; plain data, it is sent to the child process. */
@@ -17,13 +20,36 @@ export interface ServeSettings {
   /** 0 takes a free one. */
   port: number;
   /** Adapters to load before the engine says that it is ready. */
-  loras: Array<{ name: string; path: string }>;
+  loras: Array<NamedPath>;
+  /** A folder of adapters, and how often it is looked at again: 0 is never. Null where none was named. */
+  store: { folder: string; refreshSeconds: number } | null;
+}
+
+export interface NamedPath {
+  name: string;
+  path: string;
 }
 
 export type ParsedFlags = { show: string } | { probe: boolean; settings: ServeSettings };
 
+/** NIM's variables for the flags of the same meaning. */
+const NIM_VARIABLES = {
+  'peft-source': 'NIM_PEFT_SOURCE',
+  refresh: 'NIM_PEFT_REFRESH_INTERVAL',
+  'max-gpu-loras': 'NIM_MAX_GPU_LORAS',
+  'max-cpu-loras': 'NIM_MAX_CPU_LORAS',
+  'max-lora-rank': 'NIM_MAX_LORA_RANK',
+} as const;
+type NimFlag = keyof typeof NIM_VARIABLES;
+
+const DEFAULT_GPU_LORAS = 32;
+const DEFAULT_LORA_RANK = 64;
+
 /** @returns the settings, or the text to show where help or the version was asked for */
-export async function parseFlags(argv: readonly string[]): Promise<ParsedFlags> {
+export async function parseFlags(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<ParsedFlags> {
   let shown = '';
   const parser = yargs([...argv])
     .scriptName('bench serve')
@@ -34,7 +60,12 @@ export async function parseFlags(argv: readonly string[]): Promise<ParsedFlags> 
         type: 'string',
         default: 'llama-3-8b',
         requiresArg: true,
-        describe: 'preset, or a stand-in such as llama-3-8b@1/8',
+        describe: 'preset, a stand-in such as llama-3-8b@1/8, or a Hugging Face folder',
+      },
+      'served-model-name': {
+        type: 'string',
+        requiresArg: true,
+        describe: "the base model's name in requests; the preset's or the folder's own if not given",
       },
       weights: { type: 'string', default: 'f16', requiresArg: true, describe: 'f16' },
       seed: { type: 'number', default: 1, requiresArg: true, describe: 'seed of the random weights' },
@@ -50,8 +81,21 @@ export async function parseFlags(argv: readonly string[]): Promise<ParsedFlags> 
       'max-model-len': { type: 'number', requiresArg: true, describe: 'tokens of prompt and output together' },
       'max-num-seqs': { type: 'number', requiresArg: true, describe: 'sequences run at once' },
       'max-num-batched-tokens': { type: 'number', requiresArg: true, describe: 'rows of a step' },
-      'max-gpu-loras': { type: 'number', default: 32, requiresArg: true, describe: 'adapter slots' },
-      'max-lora-rank': { type: 'number', default: 64, requiresArg: true, describe: 'largest rank of an adapter' },
+      'max-gpu-loras': {
+        type: 'number',
+        requiresArg: true,
+        describe: `adapter slots: adapters on the device at once (default: ${DEFAULT_GPU_LORAS})`,
+      },
+      'max-cpu-loras': {
+        type: 'number',
+        requiresArg: true,
+        describe: 'adapters from files kept in host memory, those on the device included (default: twice the slots)',
+      },
+      'max-lora-rank': {
+        type: 'number',
+        requiresArg: true,
+        describe: `largest rank of an adapter (default: ${DEFAULT_LORA_RANK})`,
+      },
       'gpu-memory': { type: 'string', requiresArg: true, describe: 'device memory the engine may take, such as 70GiB' },
       'batch-invariant': {
         type: 'boolean',
@@ -63,12 +107,35 @@ export async function parseFlags(argv: readonly string[]): Promise<ParsedFlags> 
         array: true,
         nargs: 1,
         default: [] as string[],
-        describe: 'adapter to load, NAME=synthetic:rank=16,seed=1; may be given again',
+        describe:
+          'adapter to load, NAME=PATH of a PEFT folder or .nemo file, or NAME=synthetic:rank=16,seed=1; may be given again',
+      },
+      'peft-source': {
+        type: 'string',
+        requiresArg: true,
+        describe:
+          "folder of adapters, each in a folder that gives it its name; read when a request names one, as NIM's",
+      },
+      refresh: {
+        type: 'number',
+        requiresArg: true,
+        describe:
+          'seconds between looks at --peft-source for adapters that came, went or changed; 0: only at the start (default)',
+      },
+      'merge-lora': {
+        type: 'string',
+        requiresArg: true,
+        describe: 'NAME=PATH of an adapter to fold into the weights; NAME is then the only model served',
       },
       validate: { type: 'boolean', default: false, describe: 'check every device call (slow; for tests)' },
       probe: { type: 'boolean', default: false, describe: 'choose the device, print one JSON line about it, and exit' },
     })
     .version(packageVersion())
+    .epilogue(
+      `Environment, where the flag is absent: ${Object.entries(NIM_VARIABLES)
+        .map(([flag, variable]) => `${variable} for --${flag}`)
+        .join(', ')}.`,
+    )
     .strict()
     .exitProcess(false)
     .showHelpOnFail(false)
@@ -83,26 +150,49 @@ export async function parseFlags(argv: readonly string[]): Promise<ParsedFlags> 
   if (flags._.length > 0) throw usage(`unexpected argument "${flags._[0]}"`);
   const twice = Object.entries(flags).find(([name, value]) => Array.isArray(value) && name !== 'lora' && name !== '_');
   if (twice !== undefined) throw usage(`--${twice[0]} is given more than once`);
+  const nim = (flag: NimFlag): string | undefined => {
+    const value = environment[NIM_VARIABLES[flag]];
+    return flags[flag] === undefined && value !== undefined && value !== '' ? value : undefined;
+  };
+  /** A number from the flag, or else from NIM's variable, with the words that name where it came from. */
+  const number = (flag: Exclude<NimFlag, 'peft-source'>): { from: string; value: number | undefined } => {
+    const text = nim(flag);
+    if (text === undefined) return { from: `--${flag}`, value: flags[flag] };
+    return { from: NIM_VARIABLES[flag], value: /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : Number.NaN };
+  };
+  const merge = flags['merge-lora'] === undefined ? null : namedPath('merge-lora', flags['merge-lora']);
+  const loras = lorasOf(flags.lora);
+  const source = flags['peft-source'] ?? nim('peft-source');
+  const slots = number('max-gpu-loras');
+  if (merge !== null) refuseBesideMerge({ ...flags, lora: loras.length > 0 || undefined });
+  const maxGpuLoras = merge !== null ? 0 : wholeNumber(slots.from, slots.value ?? DEFAULT_GPU_LORAS, 0);
+  const host = number('max-cpu-loras');
+  const rank = number('max-lora-rank');
   return {
     probe: flags.probe,
     settings: {
       config: {
-        model: modelOf(flags.model),
+        model: await modelOf(flags.model, flags['served-model-name'] ?? null),
+        servedModelName: flags['served-model-name'] ?? null,
         weights: weightsOf(flags.weights),
-        seed: wholeNumber('seed', flags.seed, 0),
+        seed: wholeNumber('--seed', flags.seed, 0),
         device: flags.device as EngineConfig['device'],
-        maxModelLen: optionalWholeNumber('max-model-len', flags['max-model-len'], 2),
-        maxNumSeqs: optionalWholeNumber('max-num-seqs', flags['max-num-seqs'], 1),
-        maxNumBatchedTokens: optionalWholeNumber('max-num-batched-tokens', flags['max-num-batched-tokens'], 1),
-        maxGpuLoras: wholeNumber('max-gpu-loras', flags['max-gpu-loras'], 0),
-        maxLoraRank: wholeNumber('max-lora-rank', flags['max-lora-rank'], 1),
+        maxModelLen: optionalWholeNumber('--max-model-len', flags['max-model-len'], 2),
+        maxNumSeqs: optionalWholeNumber('--max-num-seqs', flags['max-num-seqs'], 1),
+        maxNumBatchedTokens: optionalWholeNumber('--max-num-batched-tokens', flags['max-num-batched-tokens'], 1),
+        maxGpuLoras,
+        // Were it the slots alone, an adapter that leaves the device would leave host memory with it.
+        maxCpuLoras: wholeNumber(host.from, host.value ?? Math.max(1, 2 * maxGpuLoras), 1),
+        maxLoraRank: wholeNumber(rank.from, rank.value ?? DEFAULT_LORA_RANK, 1),
         gpuMemory: flags['gpu-memory'] === undefined ? null : bytesOf('gpu-memory', flags['gpu-memory']),
         batchInvariant: flags['batch-invariant'],
+        merge,
         validate: flags.validate,
       },
       host: flags.host,
-      port: wholeNumber('port', flags.port, 0, 65535),
-      loras: lorasOf(flags.lora),
+      port: wholeNumber('--port', flags.port, 0, 65535),
+      loras,
+      store: merge !== null ? null : storeOf(source, number('refresh')),
     },
   };
 }
@@ -110,10 +200,38 @@ export async function parseFlags(argv: readonly string[]): Promise<ParsedFlags> 
 const usage = (message: string): EngineError =>
   new EngineError('usage', message, { hint: 'bench serve --help lists the flags' });
 
-function modelOf(name: string): string {
-  const geometry = geometryOf(name);
-  if (isGeometry(geometry)) return name;
-  throw usage(`--model: ${geometry.message}; accepted: ${geometry.accepted.join(', ')}`);
+/** A folder's path is made whole: the engine's processes need not share a working folder. */
+async function modelOf(name: string, servedName: string | null): Promise<string> {
+  try {
+    const { folder } = await findModel(name, servedName);
+    return folder ?? name;
+  } catch (error) {
+    if (error instanceof FileError) throw usage(`--model: ${error.message}`);
+    throw error;
+  }
+}
+
+/** With an adapter folded into the weights there is no base left for others. */
+function refuseBesideMerge(flags: Record<string, unknown>): void {
+  const beside = ['lora', 'peft-source'].find((flag) => flags[flag] !== undefined);
+  if (beside === undefined) return;
+  throw usage(`--merge-lora leaves no base model to put adapters on; leave out --${beside}`);
+}
+
+function storeOf(
+  folder: string | undefined,
+  { from, value }: { from: string; value: number | undefined },
+): ServeSettings['store'] {
+  if (folder === undefined) {
+    if (value !== undefined && from === '--refresh') throw usage('--refresh is for --peft-source, which is not given');
+    return null;
+  }
+  if (/^https?:/.test(folder)) {
+    throw usage(`--peft-source: "${folder}" is a URL; expected a folder on this machine that holds the adapters`);
+  }
+  const refreshSeconds = value ?? 0;
+  if (!(refreshSeconds >= 0 && Number.isFinite(refreshSeconds))) throw usage(`${from}: expected seconds, 0 or more`);
+  return { folder: resolve(folder), refreshSeconds };
 }
 
 function weightsOf(weights: string): 'f16' {
@@ -121,14 +239,15 @@ function weightsOf(weights: string): 'f16' {
   throw usage(`--weights: "${weights}" is not supported; accepted: f16`);
 }
 
-function wholeNumber(flag: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): number {
+/** @param from the flag or variable that it came from, as errors name it */
+function wholeNumber(from: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): number {
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
   const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
-  throw usage(`--${flag}: expected a whole number ${range}`);
+  throw usage(`${from}: expected a whole number ${range}`);
 }
 
-const optionalWholeNumber = (flag: string, value: number | undefined, least: number): number | null =>
-  value === undefined ? null : wholeNumber(flag, value, least);
+const optionalWholeNumber = (from: string, value: number | undefined, least: number): number | null =>
+  value === undefined ? null : wholeNumber(from, value, least);
 
 const UNIT_BYTES: Readonly<Record<string, number>> = {
   KB: 1e3,
@@ -150,13 +269,19 @@ function bytesOf(flag: string, text: string): number {
   );
 }
 
-function lorasOf(values: readonly string[]): Array<{ name: string; path: string }> {
-  const loras = values.map((value) => {
-    const at = value.indexOf('=');
-    const [name, path] = [value.slice(0, Math.max(at, 0)), value.slice(at + 1)];
-    if (name !== '' && path !== '') return { name, path };
-    throw usage(`--lora: "${value}" is not NAME=PATH, such as support=synthetic:rank=16,seed=1`);
-  });
+const SYNTHETIC = 'synthetic:';
+
+function namedPath(flag: string, value: string): NamedPath {
+  const at = value.indexOf('=');
+  const [name, path] = [value.slice(0, Math.max(at, 0)), value.slice(at + 1)];
+  if (name !== '' && path !== '') return { name, path: path.startsWith(SYNTHETIC) ? path : resolve(path) };
+  throw usage(
+    `--${flag}: "${value}" is not NAME=PATH, such as support=adapters/support or support=synthetic:rank=16,seed=1`,
+  );
+}
+
+function lorasOf(values: readonly string[]): NamedPath[] {
+  const loras = values.map((value) => namedPath('lora', value));
   const twice = loras.find(({ name }, i) => loras.findIndex((lora) => lora.name === name) < i);
   if (twice !== undefined) throw usage(`--lora: the name "${twice.name}" is given twice`);
   return loras;

@@ -1,7 +1,7 @@
 /**
  * The engine's server process: started by main.ts with the device's environment set, told its settings over IPC.
  *
- * Brings up the core, loads the adapters that were named, then listens, and prints the ready line. Ends with exit code 0
+ * Brings up the core, loads the adapters that were named and those of the store, then listens, and prints the ready line. Ends with exit code 0
  * on SIGTERM or SIGINT, 5 when the device is lost, and at once when the launcher is gone. Always leaves by process.exit:
  * an open device would otherwise keep the process alive.
  */
@@ -11,20 +11,25 @@ import type { EngineCore } from './core.ts';
 import type { ChosenDevice } from './device/choose.ts';
 import { EngineError } from './errors.ts';
 import type { ServeSettings } from './flags.ts';
+import { baseName } from './http/base-name.ts';
 import { createHttpServer, type HttpServer, listenError } from './http/server.ts';
+import { AdapterStore } from './lora/store.ts';
+import { findModel } from './models/find-model.ts';
 import { loadTokenizer } from './models/tokenizer.ts';
+import { asUsage } from './transformer/as-usage.ts';
 import { startCore } from './worker/client.ts';
 
 /** Time that answers in progress have to end once the process is asked to stop. */
 const CLOSE_GRACE_MS = 5_000;
 
-let running: { core: EngineCore; server: HttpServer } | null = null;
+let running: { core: EngineCore; server: HttpServer; store: AdapterStore | null } | null = null;
 let stopping = false;
 
 async function serve(settings: ServeSettings, device: ChosenDevice): Promise<void> {
   const { config, host, port, loras } = settings;
   await assertPortFree(host, port);
-  const [core, tokenizer] = await Promise.all([startCore(config, device, tell), loadTokenizer('llama-3')]);
+  const tokenizerOf = async () => loadTokenizer(await findModel(config.model, config.servedModelName));
+  const [core, tokenizer] = await Promise.all([startCore(config, device, tell), asUsage(tokenizerOf)]);
   const died = (why: string) => {
     if (stopping) return;
     const code = announceFailure(new EngineError('device_lost', why));
@@ -38,21 +43,26 @@ async function serve(settings: ServeSettings, device: ChosenDevice): Promise<voi
       throw new EngineError(error.code === 'no_slot' ? 'too_big' : 'usage', `--lora ${name}=${path}: ${error.message}`);
     }
   }
+  const store = settings.store && new AdapterStore(core, settings.store, tell);
+  await store?.start();
   const server = createHttpServer({ core, tokenizer, log: tell });
   const url = await server.listen(host, port);
-  running = { core, server };
+  running = { core, server, store };
 
-  const { geometry, ...info } = core.info;
+  const { geometry, merged, ...info } = core.info;
   announce({
     ready: true,
     protocol: PROTOCOL,
     url,
     pid: process.pid,
-    model: geometry.name,
+    model: baseName(core.info),
+    merged,
     standIn: geometry.standIn,
     geometry,
     ...info,
-    adapters: core.adapters().map(({ name, path, rank }) => ({ name, path, rank })),
+    adapters: core
+      .adapters()
+      .map(({ name, path, kind, format, rank, tier }) => ({ name, path, kind, format, rank, tier })),
   });
 }
 
@@ -71,6 +81,7 @@ async function stop(): Promise<void> {
   stopping = true;
   setTimeout(() => process.exit(0), CLOSE_GRACE_MS);
   if (running !== null) {
+    running.store?.stop();
     const closed = running.server.close(); // stops accepting now
     await running.core.close(); // ends what is in progress, each with its error
     await closed;

@@ -5,6 +5,7 @@
  * of the request that is wrong, `code` is stable and meant for programs.
  * Source of the shape: OpenAI's API reference, "Error codes" ({error: {message, type, param, code}}).
  */
+import { EngineError } from '../errors.ts';
 
 export interface ErrorBody {
   error: { message: string; type: string; param: string | null; code: string | number | null };
@@ -64,6 +65,9 @@ export function asApiError(error: unknown, log: (line: string) => void): ApiErro
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new ApiError(statusCode, message ?? 'The request cannot be understood.');
+  }
+  if (error instanceof EngineError && error.code === 'device_lost') {
+    return new ApiError(503, error.message, { code: 'device_lost' });
   }
   log(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   return new ApiError(500, 'Internal error; the engine wrote the reason to its standard error.', {

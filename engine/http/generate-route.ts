@@ -21,11 +21,17 @@ export interface GenerateContext extends GenerationContext {
 
 export function generateRoutes(app: FastifyInstance, context: GenerateContext): void {
   const { maxModelLen } = context.core.info;
+  const leastMessageTokens = context.tokenizer.chat?.leastMessageTokens ?? 1;
   app.post('/v1/completions', async (request, reply) =>
     answered(await completionOf(parseCompletionBody(request.body, maxModelLen), context), request, reply, context),
   );
   app.post('/v1/chat/completions', async (request, reply) =>
-    answered(await chatOf(parseChatBody(request.body, maxModelLen), context), request, reply, context),
+    answered(
+      await chatOf(parseChatBody(request.body, maxModelLen, leastMessageTokens), context),
+      request,
+      reply,
+      context,
+    ),
   );
 }
 

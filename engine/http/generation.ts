@@ -6,9 +6,10 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EngineCore, SequenceRequest } from '../core.ts';
-import { type ChatMessage, encodeChatPieces } from '../models/chat-template.ts';
-import { fold, joined, LLAMA3_SPECIAL, type Tokenizer } from '../models/tokenizer.ts';
+import { type ChatMessage, type ChatPrompt, ChatTemplateError } from '../models/chat-template.ts';
+import { fold, joined, type Tokenizer } from '../models/tokenizer.ts';
 import { ApiError, invalid, modelNotFound, tooLong } from './api-error.ts';
+import { baseName } from './base-name.ts';
 import type { ChatBody, CompletionBody } from './request-schema.ts';
 
 export interface Generation {
@@ -50,12 +51,9 @@ export async function chatOf(body: ChatBody, context: GenerationContext): Promis
     throw invalid("'max_tokens' and 'max_completion_tokens' differ; send one of them.", 'max_tokens');
   }
   const limit = context.core.info.maxModelLen;
-  const messages = chatMessages(body.messages);
-  refuseOverlong(
-    messages.map(({ content }) => content.trim()),
-    context,
-  );
-  const prompt = await collected(encodeChatPieces(messages, context.tokenizer), limit);
+  const chat = chatPromptOf(body.messages, context.tokenizer);
+  refuseOverlong(chat.texts, context);
+  const prompt = await collected(chat.pieces(), limit);
   return generation(
     'chat',
     body,
@@ -68,14 +66,34 @@ export async function chatOf(body: ChatBody, context: GenerationContext): Promis
 
 /** The adapter that a model name means: null for the base model. */
 export function adapterNamed(model: string, core: EngineCore): string | null {
-  const base = core.info.geometry.name;
+  const base = baseName(core.info);
   if (model === base) return null;
   const adapters = core.adapters().map((adapter) => adapter.name);
   if (!adapters.includes(model)) throw modelNotFound(model, [base, ...adapters]);
   return model;
 }
 
-export const chatMessages = (messages: ChatBody['messages']): ChatMessage[] =>
+/**
+ * The messages as the model's own template writes them.
+ * @throws ApiError the model has no template, or its template refuses the messages
+ */
+export function chatPromptOf(messages: ChatBody['messages'], { chat, name }: Tokenizer): ChatPrompt {
+  if (chat === null) {
+    throw invalid(
+      `The model's folder, ${name}, has no chat template; /v1/completions takes prompts that are written out.`,
+      'messages',
+      'no_chat_template',
+    );
+  }
+  try {
+    return chat.prompt(chatMessages(messages));
+  } catch (error) {
+    if (!(error instanceof ChatTemplateError)) throw error;
+    throw invalid(`The model's chat template refuses these messages: ${error.message}`, 'messages', 'chat_template');
+  }
+}
+
+const chatMessages = (messages: ChatBody['messages']): ChatMessage[] =>
   messages.map(({ role, content }) => ({
     role,
     content: typeof content === 'string' ? content : content.map((part) => part.text).join(''),
@@ -113,7 +131,9 @@ async function promptIds({ prompt, ...body }: CompletionBody, context: Generatio
   if (typeof prompt === 'string') {
     refuseOverlong([prompt], context);
     ids = await collected(tokenizer.encodePieces(prompt), limit);
-    if (body.add_special_tokens === true) ids = joined([Uint32Array.of(LLAMA3_SPECIAL.beginOfText), ids]);
+    if (body.add_special_tokens === true && tokenizer.beginOfText !== null) {
+      ids = joined([Uint32Array.of(tokenizer.beginOfText), ids]);
+    }
   } else {
     const outside = prompt.find((id) => id >= tokenizer.vocab);
     if (outside !== undefined) {

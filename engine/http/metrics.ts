@@ -6,7 +6,8 @@
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { now } from '../clock.ts';
-import type { EngineCore, EngineStats, SequenceTimings } from '../core.ts';
+import { type EngineCore, type EngineStats, type SequenceTimings, TIERS } from '../core.ts';
+import { baseName } from './base-name.ts';
 import type { Finish } from './running-generation.ts';
 
 /** Seconds; from a GPU's milliseconds to the minutes of an overloaded software device. */
@@ -29,8 +30,9 @@ export interface Metrics {
 
 export function createMetrics(core: EngineCore): Metrics {
   const registry = new Registry();
-  registry.setDefaultLabels({ model_name: core.info.geometry.name });
+  registry.setDefaultLabels({ model_name: baseName(core.info) });
   readFromCore(registry, core);
+  readAdapters(registry, core);
 
   const histogram = (name: string, help: string) =>
     new Histogram({ name, help, buckets: LATENCY_BUCKETS, registers: [registry] });
@@ -40,6 +42,13 @@ export function createMetrics(core: EngineCore): Metrics {
   const queue = histogram('vllm:request_queue_time_seconds', 'Submitted to admitted.');
   const prefill = histogram('vllm:request_prefill_time_seconds', 'First prefill chunk begun to first token.');
   const decode = histogram('vllm:request_decode_time_seconds', 'First token to last token.');
+  const adapterWait = new Histogram({
+    name: 'lorabench:lora_wait_seconds',
+    help: 'Admitted until the adapter was on the device, by where it was when the request came; requests with an adapter.',
+    labelNames: ['tier'],
+    buckets: LATENCY_BUCKETS,
+    registers: [registry],
+  });
   const success = new Counter({
     name: 'vllm:request_success_total',
     help: 'Requests that ended by themselves, by reason.',
@@ -93,6 +102,8 @@ export function createMetrics(core: EngineCore): Metrics {
           e2e.observe(seconds(now() - read));
           if (timings === null) return;
           queue.observe(seconds(timings.admitted - timings.received));
+          if (timings.adapterTier !== null)
+            adapterWait.observe({ tier: timings.adapterTier }, seconds(timings.adapterWait));
           prefill.observe(seconds(timings.firstToken - timings.prefillStart));
           decode.observe(seconds(timings.lastToken - timings.firstToken));
           if (outputTokens > 1) tpot.observe(seconds(timings.lastToken - timings.firstToken) / (outputTokens - 1));
@@ -142,9 +153,54 @@ function readFromCore(registry: Registry, core: EngineCore): void {
   gauge('lorabench:step_seconds_last', 'Duration of the last step.', (s) => s.stepMsLast / 1e3);
   gauge('lorabench:kv_blocks', 'KV blocks there are.', (s) => s.kvBlocksTotal);
   gauge('lorabench:kv_blocks_free', 'KV blocks not in use.', (s) => s.kvBlocksFree);
+  counter('lorabench:lora_evictions_total', 'Times an adapter left the device.', (s) => s.adapterEvictions);
+  counter(
+    'lorabench:lora_swaps_total',
+    'Times an adapter left the device with sequences of its own still running, so that others got a turn.',
+    (s) => s.adapterSwaps,
+  );
+  new Counter({
+    name: 'lorabench:lora_loads_total',
+    help: 'Times an adapter was brought to the device, by the tier its weights came from.',
+    labelNames: ['from'],
+    registers: [registry],
+    collect() {
+      const { adapterLoadsFromHost, adapterLoadsFromDisk } = core.stats();
+      this.reset();
+      this.inc({ from: 'host' }, adapterLoadsFromHost);
+      this.inc({ from: 'disk' }, adapterLoadsFromDisk);
+    },
+  });
+}
+
+/** The adapters there are, as they are listed: that is never older than an answer that moved one. */
+function readAdapters(registry: Registry, core: EngineCore): void {
+  const { maxGpuLoras, maxCpuLoras } = core.info;
+  const limit = (name: string, help: string, value: number) =>
+    new Gauge({ name, help, registers: [registry] }).set(value);
+  limit('lorabench:max_gpu_loras', 'Adapter slots on the device.', maxGpuLoras);
+  limit('lorabench:max_cpu_loras', 'Adapters from files that host memory keeps.', maxCpuLoras);
+  new Gauge({
+    name: 'lorabench:lora_adapters',
+    help: 'Adapters that can be named, by where their weights are: device, host or disk.',
+    labelNames: ['tier'],
+    registers: [registry],
+    collect() {
+      const adapters = core.adapters();
+      for (const tier of TIERS) this.set({ tier }, adapters.filter((adapter) => adapter.tier === tier).length);
+    },
+  });
+  new Gauge({
+    name: 'lorabench:lora_adapters_pinned',
+    help: 'Adapters that stay on the device until they are unpinned.',
+    registers: [registry],
+    collect() {
+      this.set(core.adapters().filter(({ pinned }) => pinned).length);
+    },
+  });
   new Gauge({
     name: 'lorabench:lora_bytes',
-    help: 'Device memory of each loaded adapter.',
+    help: 'Device memory that each adapter takes while it is there.',
     labelNames: ['lora_name', 'rank'],
     registers: [registry],
     collect() {

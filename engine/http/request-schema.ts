@@ -165,9 +165,6 @@ export type TokenizeBody = z.infer<typeof tokenizeSchema>;
 
 const lengthOf = (list: unknown): number => (Array.isArray(list) ? list.length : 0);
 
-/** Tokens of a message without content: start and end of its header, its role, the end of the turn. */
-const LEAST_MESSAGE_TOKENS = 4;
-
 /** @param maxModelLen more ids than this are refused by their number alone */
 export function parseCompletionBody(body: unknown, maxModelLen: number): CompletionBody {
   const asked = (Object(body) as { prompt?: unknown }).prompt;
@@ -178,9 +175,12 @@ export function parseCompletionBody(body: unknown, maxModelLen: number): Complet
   return checked(completionSchema, body);
 }
 
-/** @param maxModelLen more messages than fit are refused by their number alone */
-export function parseChatBody(body: unknown, maxModelLen: number): ChatBody {
-  const least = LEAST_MESSAGE_TOKENS * lengthOf((Object(body) as { messages?: unknown }).messages);
+/**
+ * @param maxModelLen more messages than fit are refused by their number alone
+ * @param leastMessageTokens tokens that any message takes at least
+ */
+export function parseChatBody(body: unknown, maxModelLen: number, leastMessageTokens: number): ChatBody {
+  const least = leastMessageTokens * lengthOf((Object(body) as { messages?: unknown }).messages);
   if (least > maxModelLen) throw tooLong(`at least ${least}`, maxModelLen);
   return checked(chatSchema, body);
 }

@@ -5,9 +5,10 @@
  * exactly one end: an event with `finish`, or an error. Nothing is told after the end or after cancel().
  */
 import { now } from '../clock.ts';
-import type { EngineCore, SequenceHandle, SequenceListener, SequenceTimings } from '../core.ts';
+import type { EngineCore, SequenceHandle, SequenceListener, SequenceTimings, Tier } from '../core.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import { ApiError, modelNotFound } from './api-error.ts';
+import { baseName } from './base-name.ts';
 import type { Generation } from './generation.ts';
 import { OutputText } from './output-text.ts';
 
@@ -29,7 +30,11 @@ export interface GenerationListener {
 export interface RequestTimings {
   queue_ms: number;
   adapter_ms: number;
-  adapter_tier: 'device' | null;
+  /** Where the adapter was when the request came; null for the base model. */
+  adapter_tier: Tier | null;
+  /** Bytes read and sent to the device for this request to run. */
+  adapter_bytes: number;
+  adapter_load_ms: number;
   prefill_ms: number;
   decode_ms: number;
   ttft_ms: number;
@@ -98,7 +103,9 @@ export class RunningGeneration {
     return {
       queue_ms: milliseconds(t.prefillStart - t.received - t.adapterWait),
       adapter_ms: milliseconds(t.adapterWait),
-      adapter_tier: this.generation.adapter === null ? null : 'device',
+      adapter_tier: t.adapterTier,
+      adapter_bytes: t.adapterBytes,
+      adapter_load_ms: milliseconds(t.adapterLoad),
       prefill_ms: milliseconds(t.firstToken - t.prefillStart),
       decode_ms: milliseconds(t.lastToken - t.firstToken),
       ttft_ms: this.#firstContent === null ? 0 : milliseconds(this.#firstContent - this.#read),
@@ -132,8 +139,11 @@ export class RunningGeneration {
 
   #errorOf(code: 'adapter_gone' | 'device_lost' | 'closing', message: string): ApiError {
     if (code === 'adapter_gone') {
-      const { info } = this.#core;
-      return modelNotFound(this.generation.model, [info.geometry.name, ...this.#core.adapters().map((a) => a.name)]);
+      const { model } = this.generation;
+      const adapters = this.#core.adapters().map(({ name }) => name);
+      // Known, but it cannot be had: its file broke since it was checked, or pinned adapters hold every slot.
+      if (adapters.includes(model)) return new ApiError(503, message, { param: 'model', code: 'adapter_unavailable' });
+      return modelNotFound(model, [baseName(this.#core.info), ...adapters]);
     }
     return new ApiError(503, code === 'closing' ? 'The server is shutting down.' : message, { code });
   }

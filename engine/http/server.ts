@@ -16,6 +16,7 @@ import { generateRoutes } from './generate-route.ts';
 import { loraRoutes } from './lora-route.ts';
 import { createMetrics } from './metrics.ts';
 import { modelsRoutes } from './models-route.ts';
+import { residencyRoutes } from './residency-route.ts';
 import { tokenizeRoute } from './tokenize-route.ts';
 
 /** Bytes of a body: an order of magnitude more than the longest context's prompt as JSON, and parsed in about 50 ms. */
@@ -84,6 +85,7 @@ export function createHttpServer({ core, tokenizer, log }: ServerOptions): HttpS
   );
   modelsRoutes(app, core);
   loraRoutes(app, core);
+  residencyRoutes(app, core);
   tokenizeRoute(app, { core, tokenizer });
   generateRoutes(app, { core, tokenizer, metrics, readAt, log });
 

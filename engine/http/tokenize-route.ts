@@ -3,9 +3,7 @@
  * exact length with the server's own tokenizer. Ids are the tokenizer's, not folded.
  */
 import type { FastifyInstance } from 'fastify';
-import { encodeChatPieces } from '../models/chat-template.ts';
-import { LLAMA3_SPECIAL } from '../models/tokenizer.ts';
-import { adapterNamed, chatMessages, collected, type GenerationContext } from './generation.ts';
+import { adapterNamed, chatPromptOf, collected, type GenerationContext } from './generation.ts';
 import { parseTokenizeBody } from './request-schema.ts';
 
 export function tokenizeRoute(app: FastifyInstance, { core, tokenizer }: GenerationContext): void {
@@ -15,10 +13,12 @@ export function tokenizeRoute(app: FastifyInstance, { core, tokenizer }: Generat
     const pieces =
       body.messages === undefined
         ? tokenizer.encodePieces(body.prompt!)
-        : encodeChatPieces(chatMessages(body.messages), tokenizer);
+        : chatPromptOf(body.messages, tokenizer).pieces();
     // The body's own limit bounds the work; a prompt longer than the context may still be counted.
     const tokens = Array.from(await collected(pieces, Number.POSITIVE_INFINITY));
-    if (body.messages === undefined && body.add_special_tokens === true) tokens.unshift(LLAMA3_SPECIAL.beginOfText);
+    if (body.messages === undefined && body.add_special_tokens === true && tokenizer.beginOfText !== null) {
+      tokens.unshift(tokenizer.beginOfText);
+    }
     return { count: tokens.length, max_model_len: core.info.maxModelLen, tokens };
   });
 }

@@ -29,9 +29,14 @@ describe('adapters over HTTP, as vLLM has them', () => {
     [
       { lora_name: 'a', lora_path: 'synthetic:rank=8,seed=1' },
       400,
-      { message: "The lora adapter 'a' has already been loaded.", type: 'InvalidUserInput' },
+      {
+        message:
+          "The lora adapter 'a' has already been loaded. If you want to load the adapter in place, set 'load_inplace' to True.",
+        type: 'InvalidUserInput',
+      },
     ],
-    [{ lora_name: 'b', lora_path: '/nowhere' }, 400, { type: 'BadRequestError', code: 'bad_path' }],
+    [{ lora_name: 'b', lora_path: '/nowhere' }, 404, { type: 'NotFoundError', code: 'bad_path' }],
+    [{ lora_name: 'b', lora_path: 'synthetic:rank=x' }, 400, { type: 'BadRequestError', code: 'bad_path' }],
     [
       { lora_name: 'b', lora_path: 'synthetic:rank=999,seed=1' },
       400,
@@ -39,7 +44,7 @@ describe('adapters over HTTP, as vLLM has them', () => {
     ],
     [{ lora_name: 'llama-3-8b', lora_path: 'synthetic:rank=8,seed=1' }, 400, { type: 'InvalidUserInput' }],
     [{ lora_name: 5, lora_path: 'x' }, 400, { param: 'lora_name' }],
-    [{ lora_name: 'b', lora_path: 'x', load_inplace: true }, 400, { param: 'load_inplace' }],
+    [{ lora_name: 'b', lora_path: 'x', load_inplace: 'yes' }, 400, { param: 'load_inplace' }],
   ])('loading %j is refused', async (body, status, error) => {
     const { url, core } = await serving();
     await core.loadAdapter('a', 'synthetic:rank=16,seed=3');
@@ -49,12 +54,13 @@ describe('adapters over HTTP, as vLLM has them', () => {
     expect(core.adapters().map((adapter) => adapter.name)).toEqual(['a']);
   });
 
-  it('refuses more than there are slots', async () => {
+  it('in place takes the name of the one that has it', async () => {
     const { url, core } = await serving();
-    for (let i = 0; i < core.info.maxGpuLoras; i++) await core.loadAdapter(`a${i}`, 'synthetic:rank=8,seed=1');
-    const response = await load(url, { lora_name: 'more', lora_path: 'synthetic:rank=8,seed=1' });
-    expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ error: { code: 'no_slot' } });
+    await core.loadAdapter('a', 'synthetic:rank=16,seed=3');
+    const body = { lora_name: 'a', lora_path: 'synthetic:rank=8,seed=1', load_inplace: true };
+    const response = await load(url, body);
+    expect([response.status, await response.text()]).toEqual([200, "Success: LoRA adapter 'a' added successfully."]);
+    expect(core.adapters()).toMatchObject([{ name: 'a', rank: 8 }]);
   });
 
   it.each<[object, number, object]>([

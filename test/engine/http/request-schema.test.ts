@@ -28,7 +28,7 @@ function refusal(parse: () => unknown): ApiError {
 }
 
 const completion = (body: object) => () => parseCompletionBody({ model: 'm', prompt: 'x', ...body }, LIMIT);
-const chat = (messages: unknown[]) => () => parseChatBody({ model: 'm', messages }, LIMIT);
+const chat = (messages: unknown[]) => () => parseChatBody({ model: 'm', messages }, LIMIT, 4);
 const user = (content: unknown) => ({ role: 'user', content });
 
 describe('a list is looked at up to its first wrong element', () => {

@@ -2,6 +2,7 @@
 import { OpenAI } from 'openai';
 import { afterEach } from 'vitest';
 import { createHttpServer, type HttpServer } from '../../../engine/http/server.ts';
+import { findModel } from '../../../engine/models/find-model.ts';
 import { loadTokenizer, type Tokenizer } from '../../../engine/models/tokenizer.ts';
 import { ScriptedCore, type ScriptedCoreOptions } from '../../support/scripted-core.ts';
 
@@ -24,9 +25,12 @@ afterEach(async () => {
   }
 });
 
-export async function serving(options: ScriptedCoreOptions = {}): Promise<Serving> {
+/** @param options.folder a model's folder, whose geometry, name and tokenizer take the place of the preset's */
+export async function serving(options: ScriptedCoreOptions & { folder?: string } = {}): Promise<Serving> {
   const core = new ScriptedCore(options);
-  const tokenizer = await loadTokenizer('llama-3');
+  const found = options.folder === undefined ? null : await findModel(options.folder);
+  if (found !== null) core.info.geometry = found.geometry;
+  const tokenizer = await loadTokenizer(found ?? 'llama-3');
   const logged: string[] = [];
   const server = createHttpServer({ core, tokenizer, log: (line) => logged.push(line) });
   const url = await server.listen('127.0.0.1', 0);

@@ -103,12 +103,20 @@ describe('streams, as bytes', () => {
         'queue_ms',
         'adapter_ms',
         'adapter_tier',
+        'adapter_bytes',
+        'adapter_load_ms',
         'prefill_ms',
         'decode_ms',
         'ttft_ms',
         'stream_ms',
       ]);
-      expect(timings).toMatchObject({ queue_ms: 0, adapter_ms: 0, adapter_tier: null });
+      expect(timings).toMatchObject({
+        queue_ms: 0,
+        adapter_ms: 0,
+        adapter_tier: null,
+        adapter_bytes: 0,
+        adapter_load_ms: 0,
+      });
       // The script's delays are lower bounds (timers may fire a millisecond early); what comes on top is the server's.
       expect(timings['prefill_ms']).toBeGreaterThan(58);
       expect(timings['ttft_ms']).toBeGreaterThanOrEqual(timings['prefill_ms'] as number);
