@@ -33,7 +33,7 @@ const EPS = 1e-5;
 
 /** A whole number from -2 to 2; `of` tells the tensors apart. */
 const whole = (of: number, i: number, j: number): number => ((11 * of + 7 * i + 3 * j + i * j) % 5) - 2;
-const [X, W, A, B, RESIDUAL] = [1, 2, 3, 4, 5];
+const [X, W, A, B, RESIDUAL, G, BIAS] = [1, 2, 3, 4, 5, 6, 7];
 const F16 = [0xc000, 0xbc00, 0, 0x3c00, 0x4000];
 /** Two of them as f16, the first in the low half. */
 const pair = (a: number, b: number): number => ((F16[a + 2] as number) | ((F16[b + 2] as number) << 16)) >>> 0;
@@ -143,7 +143,9 @@ function problemsFor(device: GPUDevice, software: boolean): Problem[] {
   return problems;
 
   function addProducts(): void {
-    const lora = { slices: [0, WIDTH, 2 * WIDTH], ranks: RANK, aAt: 0, bAt: 0 };
+    const pageWords = (RANK / 2) * COLUMNS;
+    const places = { aAt: 0, bAt: 0, columnsAt: pageWords, columnWords: COLUMNS };
+    const lora = { slices: [0, WIDTH, 2 * WIDTH], ranks: RANK, ...places };
     const sliceOf = (n: number) => Math.min(2, Math.floor(n / WIDTH));
     const shrunkAt = (row: number, slice: number, rank: number) =>
       row < POSITIONS ? 0 : sum(WIDTH, (k) => whole(X, row, k) * whole(A, slice * RANK + rank, k));
@@ -168,11 +170,17 @@ function problemsFor(device: GPUDevice, software: boolean): Problem[] {
           return pair(whole(W, n, 2 * two), whole(W, n, 2 * two + 1));
         }),
       );
-    const b = words(table(RANK / 2, COLUMNS, (two, n) => pair(whole(B, 2 * two, n), whole(B, 2 * two + 1, n))));
+    const b = words([
+      ...table(RANK / 2, COLUMNS, (two, n) => pair(whole(B, 2 * two, n), whole(B, 2 * two + 1, n))),
+      ...table(1, COLUMNS, (_, n) => pair(whole(G, 0, n), whole(BIAS, 0, n))),
+    ]);
     const residual = floats(table(ROWS, COLUMNS, (row, n) => whole(RESIDUAL, row, n)));
     const w = weightsOf(COLUMNS);
     const silu = (v: number) => v / (1 + Math.exp(-v));
-    const withLora = (row: number, n: number) => product(row, n) + expanded(row, n);
+    const withLora = (row: number, n: number) =>
+      row < POSITIONS
+        ? product(row, n)
+        : (product(row, n) + expanded(row, n)) * (1 + whole(G, 0, n)) + whole(BIAS, 0, n);
     const finishes: [MatmulShape['finish'], boolean, rows: number, at: (row: number, n: number) => number][] = [
       ['none', true, 1, withLora],
       ['none', false, ROWS, product],
@@ -231,7 +239,15 @@ function problemsFor(device: GPUDevice, software: boolean): Problem[] {
 
 /** The step of the two prompts, as the engine writes it. */
 function stepOf(): { data: Uint32Array<ArrayBuffer>; shape: StepShape } {
-  const adapter = new ResidentAdapter({ name: '', path: '', slot: 0, rank: RANK, scale: SCALE, pages: [0] });
+  const adapter = new ResidentAdapter({
+    name: '',
+    path: '',
+    slot: 0,
+    rank: RANK,
+    scale: SCALE,
+    pages: [0],
+    hasColumns: true,
+  });
   const parts = [null, adapter].map((one, i) => {
     // The first takes its best token, the second draws among its one best.
     const sampling = { temperature: i, topP: 1, topK: i, seed: 0, minTokens: 0, maxTokens: 1, ignoreEos: true };

@@ -30,6 +30,9 @@ export interface LoraShape {
   /** First word of the projection in the A and the B pool. */
   aAt: number;
   bAt: number;
+  /** Where slot 0's column words of this projection begin in the B pool, and how far apart slots are. */
+  columnsAt: number;
+  columnWords: number;
 }
 
 export interface MatmulTile {
@@ -73,6 +76,8 @@ export function matmulConstants(shape: MatmulShape, tile: MatmulTile): Record<st
     SLICE2: lora?.slices[2] ?? 0xffffffff,
     RANKS: lora?.ranks ?? 8,
     B_AT: lora?.bAt ?? 0,
+    COLUMNS_AT: lora?.columnsAt ?? 0,
+    COLUMN_WORDS: lora?.columnWords ?? 0,
   };
 }
 

@@ -1,10 +1,13 @@
-// y[row, :] = finish( x[row, :] · Wᵀ + scale · s[row, slice, :] · B[slot(row)]ᵀ )         the projections and the head
+// y[row, :] = finish( g ⊙ (x[row, :] · Wᵀ + scale · s[row, slice, :] · B[slot(row)]ᵀ) + bias )     the projections, the head
 //
 // The LoRA term is part of the epilogue, before the nonlinearity: each row adds its own adapter's B over that adapter's
 // true rank; rows of the base model skip it. finish is nothing, + residual (RESIDUAL), or silu(gate) * up (SWIGLU).
+// g (DoRA's m / n of each output column; Liu et al. 2024, arXiv 2402.09353, equation 5) and bias are read for the rows whose
+// slot entry's fourth word is not 0: it is 1 + the number of the slot whose column words hold them.
 //
 // W: f16 tiles [N / 32][K / 2][32] in u32    x: f32 [rows, K]    y, residual: f32 [rows, OUT]
-// s: f32 [rows, SLICES, RANKS], written by shrink.wgsl    b: f16 pool, [page][4 rank pairs][N] at B_AT
+// s: f32 [rows, SLICES, RANKS], written by shrink.wgsl    b: f16 pool, [page][4 rank pairs][N] at B_AT, and behind all
+// pages the column words, f16(g - 1) low and f16(bias) high: slots are COLUMN_WORDS apart, this projection's N at COLUMNS_AT
 // Each invocation makes TM rows x TN columns (32 apart, so that neighbouring lanes read neighbouring words), all of K in
 // order; with KSPLIT > 1 the KSPLIT lanes of a column take contiguous parts of K, summed in order afterwards.
 // With SWIGLU, W holds gate rows and then up rows (N / 2 each), and half of an invocation's columns are the ups.
@@ -24,6 +27,8 @@ override SLICE1: u32 = 0xffffffffu; // first column of the second slice
 override SLICE2: u32 = 0xffffffffu; // and of the third
 override RANKS: u32 = 8u;
 override B_AT: u32 = 0u;
+override COLUMNS_AT: u32 = 0u;
+override COLUMN_WORDS: u32 = 0u;
 override ROW_COUNT: u32; // header word that holds the number of rows
 override ROWS_AT: u32;
 override SLOTS_AT: u32;
@@ -53,16 +58,16 @@ fn slice_of(n: u32) -> u32 {
   return select(0u, 1u, n >= SLICE1) + select(0u, 1u, n >= SLICE2);
 }
 
-fn expand(row: u32, first: u32) -> vec4f {
+fn adapt(row: u32, first: u32, product: vec4f) -> vec4f {
   let slot = step[step[ROWS_AT] + row * 4u + 3u];
-  var sum = vec4f();
-  if (slot == 0xffffffffu) { return sum; }
+  if (slot == 0xffffffffu) { return product; }
   let entry = step[SLOTS_AT] + slot * 4u;
   let rank = step[entry];
   let pages = step[PAGES_AT] + step[entry + 2u];
   let c = vec4u(column(first, 0u), column(first, 1u), column(first, 2u), column(first, 3u));
   let at = vec4u(row * SLICES) * RANKS
     + vec4u(slice_of(c.x), slice_of(c.y), slice_of(c.z), slice_of(c.w)) * RANKS;
+  var sum = vec4f();
   for (var r = 0u; r < rank; r += 2u) {
     let line = B_AT + (step[pages + r / 8u] * 4u + (r % 8u) / 2u) * N;
     let b0 = unpack2x16float(b[line + c.x]);
@@ -78,7 +83,27 @@ fn expand(row: u32, first: u32) -> vec4f {
       sum.w += b3.x * s[at.w + r] + b3.y * s[at.w + r + 1u];
     }
   }
-  return sum * bitcast<f32>(step[entry + 1u]);
+  let adapted = product + sum * bitcast<f32>(step[entry + 1u]);
+  let columns = step[entry + 3u];
+  if (columns == 0u) { return adapted; }
+  return scale_columns(adapted, vec4u(COLUMNS_AT + (columns - 1u) * COLUMN_WORDS) + c);
+}
+
+fn scale_columns(v: vec4f, at: vec4u) -> vec4f {
+  var scaled = v;
+  let c0 = unpack2x16float(b[at.x]);
+  scaled.x += v.x * c0.x + c0.y;
+  if (TN > 1u) {
+    let c1 = unpack2x16float(b[at.y]);
+    scaled.y += v.y * c1.x + c1.y;
+  }
+  if (TN > 2u) {
+    let c2 = unpack2x16float(b[at.z]);
+    scaled.z += v.z * c2.x + c2.y;
+    let c3 = unpack2x16float(b[at.w]);
+    scaled.w += v.w * c3.x + c3.y;
+  }
+  return scaled;
 }
 
 fn silu(v: f32) -> f32 {
@@ -94,7 +119,7 @@ fn store(row: u32, n: u32, v: f32) {
 fn finish(row: u32, rows: u32, first: u32, product: vec4f) {
   if (row >= rows) { return; }
   var v = product;
-  if (LORA != 0u) { v += expand(row, first); }
+  if (LORA != 0u) { v = adapt(row, first, v); }
   if (SWIGLU != 0u) {
     if (TN == 2u) {
       store(row, first, silu(v.x) * v.y);

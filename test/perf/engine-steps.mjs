@@ -1,8 +1,9 @@
 // Step times of the engine on this machine's device, by rows and adapters: decode at several batch sizes, and prefill,
 // each on the base alone, with one adapter for all rows, and with one adapter a row. Ratios to the base are of one run.
 //
-//   npm run build && node test/perf/engine-steps.mjs [--model llama-3-8b@1/8] [--device auto] [--rank 16] [--rows 1,4,32]
+//   npm run build && node test/perf/engine-steps.mjs [--model llama-3-8b@1/8] [--device auto] [--rank 16] [--rows 1,4,32] [--columns]
 //
+// With --columns the adapters have column words, as DoRA's do (here g 1, bias 0: the work is the same).
 // Prints a table and, last, one JSON line. The rank is the one served (a stand-in's is the declared rank divided).
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     prefill: { type: 'string', default: '32,128' },
     context: { type: 'string', default: '64' },
     repeats: { type: 'string', default: '7' },
+    columns: { type: 'boolean', default: false },
   },
 });
 
@@ -43,6 +45,7 @@ async function measure(chosen) {
   const started = performance.now();
   const model = await Model.create(open, {
     model: values.model,
+    servedModelName: null,
     weights: 'f16',
     seed: 1,
     device: chosen.candidate,
@@ -50,9 +53,11 @@ async function measure(chosen) {
     maxNumSeqs: most,
     maxNumBatchedTokens: Math.max(most, ...prefills),
     maxGpuLoras: most,
+    maxCpuLoras: most,
     maxLoraRank: rank,
     gpuMemory: null,
     batchInvariant: false,
+    merge: null,
     validate: false,
   });
   const startMs = performance.now() - started;
@@ -61,7 +66,7 @@ async function measure(chosen) {
   );
   console.log(model.memory.lines.join('\n'));
   const adapters = Array.from({ length: most }, (_, i) => {
-    const adapter = model.slots.add(`a${i}`, '', rank, 0.5);
+    const adapter = model.slots.add(`a${i}`, '', rank, 0.5, values.columns);
     model.pools.makeSynthetic(adapter, i);
     return adapter;
   });

@@ -126,7 +126,7 @@ function rowsOf(step: Step, previousIds: Uint32Array): { rows: Row[]; sampledRow
     for (let position = first; position < first + count; position++) {
       const known = position < prompt.length ? prompt[position] : sequence.output[position - prompt.length];
       const token = (previous === null ? known : previousIds[previous]) as number;
-      rows.push({ sequence, adapter: sequence.adapter, position, token, previous });
+      rows.push({ sequence, adapter: sequence.adapter as Adapter, position, token, previous });
     }
     if (samples) sampledRows.push(rows.length - 1);
   }
@@ -155,20 +155,31 @@ export function batchOfRows(rows: number, adapters: readonly Adapter[], seed = 1
   });
 }
 
-/** Adapters of these ranks whose pages do not lie in order: others were loaded between them and are gone. */
+export interface TestAdapters {
+  adapters: ResidentAdapter[];
+  pages: number;
+  slots: number;
+}
+
+/**
+ * Adapters of these ranks whose pages do not lie in order: others were loaded between them and are gone.
+ * @param columned of those, by index: they have column words
+ */
 export async function makeAdapters(
   ranks: readonly number[],
+  columned: (index: number) => boolean = () => false,
   maxRank = 64,
-): Promise<{ adapters: ResidentAdapter[]; pages: number }> {
+): Promise<TestAdapters> {
   const slots = new AdapterSlots(2 * ranks.length + 1, maxRank);
-  const add = (name: string, rank: number, scale: number): ResidentAdapter => {
-    const adapter = slots.add(name, `test:${name}`, rank, scale);
+  const add = (name: string, rank: number, scale: number, hasColumns = false): ResidentAdapter => {
+    const adapter = slots.add(name, `test:${name}`, rank, scale, hasColumns);
     if (!adapter) throw new Error(`no slot for ${name}`);
     return adapter;
   };
   for (let i = 0; i <= ranks.length; i++) add(`gone ${i}`, 1 + ((i * 11) % maxRank), 1);
   for (let i = 0; i <= ranks.length; i += 2) await slots.remove(`gone ${i}`);
-  const adapters = ranks.map((rank, i) => add(`adapter ${i}`, rank, [0.5, 2, -0.25][i % 3] as number));
+  const scales = [0.5, 2, -0.25];
+  const adapters = ranks.map((rank, i) => add(`adapter ${i}`, rank, scales[i % 3] as number, columned(i)));
   for (let i = 1; i <= ranks.length; i += 2) await slots.remove(`gone ${i}`);
-  return { adapters, pages: slots.pages };
+  return { adapters, pages: slots.pages, slots: slots.slots };
 }

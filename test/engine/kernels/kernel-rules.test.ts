@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineError } from '../../../engine/errors.ts';
 import { attention, ropeKv } from '../../../engine/kernels/attention.ts';
 import { embed } from '../../../engine/kernels/embed.ts';
+import { foldColumns, foldMerge } from '../../../engine/kernels/fold.ts';
 import { type Access, defineKernel, type Kernel, KernelCompiler } from '../../../engine/kernels/kernel.ts';
 import { matmul } from '../../../engine/kernels/matmul.ts';
 import { randomWeights } from '../../../engine/kernels/random-weights.ts';
@@ -16,7 +17,18 @@ import { shrink } from '../../../engine/kernels/shrink.ts';
 import { testDevice } from '../../support/device.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../engine/kernels/', import.meta.url));
-const KERNELS: Kernel[] = [attention, ropeKv, embed, matmul, ...randomWeights, rmsnorm, sample, shrink];
+const KERNELS: Kernel[] = [
+  attention,
+  ropeKv,
+  embed,
+  foldColumns,
+  foldMerge,
+  matmul,
+  ...randomWeights,
+  rmsnorm,
+  sample,
+  shrink,
+];
 const files = readdirSync(FOLDER).filter((file) => file.endsWith('.wgsl'));
 const source = (name: string): string => readFileSync(join(FOLDER, `${name}.wgsl`), 'utf8');
 

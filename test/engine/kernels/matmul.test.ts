@@ -1,7 +1,8 @@
 /**
- * y = finish(x · Wᵀ + scale · s · Bᵀ) in every tile the engine can choose, against the same float64 numbers.
+ * y = finish(g ⊙ (x · Wᵀ + scale · s · Bᵀ) + bias) in every tile the engine can choose, against the same float64 numbers.
  *
- * Padded columns of W, s of base rows, s past an adapter's rank and pages that are nobody's are NaN: none of them may count.
+ * Padded columns of W, s of base rows, s past an adapter's rank and pages that are nobody's are NaN, and so are the
+ * column words of adapters that have none: none of them may count.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -14,16 +15,19 @@ import {
   padColumns,
   tileKey,
 } from '../../../engine/kernels/matmul.ts';
-import type { ResidentAdapter } from '../../../engine/lora/slots.ts';
+import { pagesFor } from '../../../engine/lora/slots.ts';
 import { chosenDevice } from '../../support/device.ts';
-import { type Batch, batchOfRows, makeAdapters, makeBatch } from './batches.ts';
+import { type Batch, batchOfRows, makeAdapters, makeBatch, type TestAdapters } from './batches.ts';
 import { expectClose } from './close-to.ts';
 import { type LoraTensors, makeLoraTensors } from './lora-tensors.ts';
 import { matmulOracle } from './oracles.ts';
 import { floats, halves, pair, randomFrom } from './random.ts';
 import { asFloats, POISON, runKernel } from './run-kernel.ts';
 
-const RANKS = [1, 4, 7, 8, 16, 64];
+/** Plain adapters, and then some with column words: g, bias, both, g. */
+const PLAIN = [1, 4, 7, 8, 16, 64];
+const COLUMNED = [1, 7, 16, 64];
+const RANKS = [...PLAIN, ...COLUMNED];
 const ROWS = [1, 2, 3, 4, 5, 8, 9, 33];
 const NAN_HALF = POISON & 0xffff;
 
@@ -63,6 +67,12 @@ const BASE_SHAPES: MatmulShape[] = [
   { ...plain, k: 30, n: swigluColumns(1), out: 1, finish: 'swiglu' },
 ];
 
+/** Column words behind all pages, with a word of another projection before and some after those of each slot. */
+const columnsBehind = (bAt: number, n: number) => {
+  const pages = pagesFor(2 * RANKS.length + 1, 64);
+  return { columnsAt: bAt + 4 * pages * n + 1, columnWords: n + 5 };
+};
+
 const LORA_SHAPES: Tried[] = [
   // q, k, v whose boundaries lie within a workgroup's columns, and at no multiple of 32.
   {
@@ -71,7 +81,7 @@ const LORA_SHAPES: Tried[] = [
     n: 256,
     out: 150,
     finish: 'none',
-    lora: { slices: [0, 70, 113], ranks: 64, aAt: 0, bAt: 40 },
+    lora: { slices: [0, 70, 113], ranks: 64, aAt: 0, bAt: 40, ...columnsBehind(40, 256) },
     split: ['2x2/8', '4x2/4'],
   },
   {
@@ -80,7 +90,7 @@ const LORA_SHAPES: Tried[] = [
     n: 128,
     out: 128,
     finish: 'residual',
-    lora: { slices: [0], ranks: 64, aAt: 0, bAt: 0 },
+    lora: { slices: [0], ranks: 64, aAt: 0, bAt: 0, ...columnsBehind(0, 128) },
     split: ['8x4/2'],
   },
   {
@@ -89,14 +99,14 @@ const LORA_SHAPES: Tried[] = [
     n: swigluColumns(100),
     out: 100,
     finish: 'swiglu',
-    lora: { slices: [0, swigluColumns(100) / 2], ranks: 64, aAt: 8, bAt: 16 },
+    lora: { slices: [0, swigluColumns(100) / 2], ranks: 64, aAt: 8, bAt: 16, ...columnsBehind(16, swigluColumns(100)) },
     split: ['1x2/8', '8x4/2'],
   },
 ];
 
-let all: { adapters: ResidentAdapter[]; pages: number };
+let all: TestAdapters;
 beforeAll(async () => {
-  all = await makeAdapters(RANKS);
+  all = await makeAdapters(RANKS, (i) => i >= PLAIN.length);
 });
 
 /** W of `n` padded columns, of which `real(column)` hold numbers: f16 tiles [n / 32][k / 2][32]. */
@@ -137,7 +147,7 @@ async function check(batch: Batch, shape: MatmulShape, split: readonly string[] 
   const w = makeWeights(n, k, (column) => (finish === 'swiglu' ? column % (n / 2) : column) < out);
   const x = floats(random, rows * k);
   const residual = floats(random, finish === 'residual' ? rows * out : 4);
-  const tensors: LoraTensors | null = lora && makeLoraTensors(random, all.adapters, all.pages, { k, n, lora });
+  const tensors: LoraTensors | null = lora && makeLoraTensors(random, all.adapters, all, { k, n, lora });
   const shrunk = lora ? makeShrunk(batch, lora.slices.length, lora.ranks) : { s: new Float32Array(4), at: () => 0 };
   const want = matmulOracle(shape, adapters, { w: w.at, x, residual, s: shrunk.at, tensors });
   for (const tile of tilesFor(split)) {
@@ -199,6 +209,17 @@ describe('with adapters', () => {
       });
       expect(new Set(batch.rows.map(({ adapter }) => adapter)).size).toBe(RANKS.length + 1);
       await check(batch, shape, split);
+    });
+
+    it.each([1, 2, 4, 9])('%i rows of g, of a bias, of both, of none and of the base', async (rows) => {
+      const [g, bias, both, more] = all.adapters.slice(PLAIN.length);
+      for (const turn of [
+        [g!, null, bias!, all.adapters[2]!, both!],
+        [both!, all.adapters[4]!],
+        [bias!, more!],
+      ]) {
+        await check(batchOfRows(rows, turn, rows), shape, split);
+      }
     });
 
     it('base rows alone', () => check(batchOfRows(5, [null]), shape, split));

@@ -6,6 +6,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { attentionGrid, ropeKvGrid } from '../../../engine/kernels/attention.ts';
 import { embedGrid } from '../../../engine/kernels/embed.ts';
+import { foldColumns, foldGrid, foldMerge } from '../../../engine/kernels/fold.ts';
 import { type CompiledKernel, type Grid, type Kernel, KernelCompiler } from '../../../engine/kernels/kernel.ts';
 import {
   type MatmulShape,
@@ -17,6 +18,7 @@ import {
 } from '../../../engine/kernels/matmul.ts';
 import { RandomWeights } from '../../../engine/kernels/random-weights.ts';
 import { shrinkGrid } from '../../../engine/kernels/shrink.ts';
+import { FoldGroup } from '../../../engine/lora/fold-group.ts';
 import type { LoraPools } from '../../../engine/lora/pools.ts';
 import { pagesFor } from '../../../engine/lora/slots.ts';
 import { type Geometry, geometryOf, isGeometry, PRESETS, standInDivisors } from '../../../engine/models/geometry.ts';
@@ -28,6 +30,7 @@ import type { Weights } from '../../../engine/transformer/weights.ts';
 const MODELS = Object.values(PRESETS).flatMap((g) => [g.name, ...standInDivisors(g).map((n) => `${g.name}@1/${n}`)]);
 const MOST_GROUPS = 65_535;
 const MAX_RANK = 64;
+const SLOTS = 32;
 
 /** Kept for the life of the process, which crashes when the object from create() is collected before its device. */
 const kept: unknown[] = [];
@@ -55,7 +58,7 @@ class CompileOnly extends KernelCompiler {
 
   override async compile(kernel: Kernel, constants: Record<string, number>, options = {}): Promise<CompiledKernel> {
     const compiled = await super.compile(kernel, constants, options);
-    this.made.add(`${kernel.name} ${JSON.stringify(constants)}`);
+    this.made.add(`${kernel.name} ${kernel.entry} ${JSON.stringify(constants)}`);
     return { ...compiled, bind: () => ({}) as GPUBindGroup };
   }
 }
@@ -69,12 +72,22 @@ async function compileModel(
   const any = device.createBuffer({ size: 16, usage: GPUBufferUsage.STORAGE });
   const layer = Object.fromEntries(GROUPS.map((group) => [group, any])) as Weights['layers'][number];
   const parts = {
-    weights: { layers: [layer], embedding: any, head: any, norm: any },
+    weights: {
+      layers: [layer],
+      embedding: any,
+      head: any,
+      inputNorms: [any],
+      postAttentionNorms: [any],
+      finalNorm: any,
+    },
     buffers: { kv: [{ k: any, v: any }], ids: [any, any] } as unknown as Buffers,
     pools: { layers: [{ a: any, b: any }] } as LoraPools,
-    lora: loraLayout(g, pagesFor(32, MAX_RANK), MAX_RANK),
+    lora: loraLayout(g, pagesFor(SLOTS, MAX_RANK), MAX_RANK, SLOTS),
   };
   await Transformer.create(compiler, g, parts, options);
+  for (const kernel of [foldColumns, foldMerge]) {
+    await FoldGroup.create(compiler, kernel, g, parts.lora, options.software);
+  }
   any.destroy();
   return compiler.made;
 }
@@ -109,9 +122,9 @@ describe.each(MODELS)('%s', (name) => {
   // The tile of batch-invariant products is one of these (matmul.test.ts).
   it.each([true, false])('compiles, software %s', async (software) => {
     const made = await compileModel(g, { software, batchInvariant: false });
-    // Six kernels besides the products, a shrink for each group (o and down may share theirs), products in every tile.
-    expect(made.size).toBeGreaterThanOrEqual(6 + 3 + 2 * GROUPS.length + 1 - 2);
-    for (const kernel of ['embed', 'rmsnorm', 'rope-kv', 'attention', 'sample', 'shrink', 'matmul']) {
+    // Six kernels besides the products, a shrink for each group (o and down may share theirs), two folds, products.
+    expect(made.size).toBeGreaterThanOrEqual(6 + 3 + 2 * 3 + 2 * GROUPS.length + 1 - 2);
+    for (const kernel of ['embed', 'rmsnorm', 'rope-kv', 'attention', 'sample', 'shrink', 'matmul', 'fold']) {
       expect(
         [...made].some((one) => one.startsWith(`${kernel} `)),
         kernel,
@@ -121,7 +134,7 @@ describe.each(MODELS)('%s', (name) => {
 
   it('stays within the grids WebGPU allows, for every step up to 2,048 rows', () => {
     const shapes = groupShapes(g);
-    const { groups } = loraLayout(g, pagesFor(32, MAX_RANK), MAX_RANK);
+    const { groups } = loraLayout(g, pagesFor(SLOTS, MAX_RANK), MAX_RANK, SLOTS);
     const attentionShape = { heads: g.heads, kvHeads: g.kvHeads, headDim: g.headDim, blockSize: 16 };
     for (const rows of [1, 2, 3, 4, 5, 256, 2048]) {
       const step = { rows, samples: rows, tiles: rows, maxRank: MAX_RANK, loraRows: rows };
@@ -131,6 +144,7 @@ describe.each(MODELS)('%s', (name) => {
         ropeKvGrid(attentionShape, rows),
         attentionGrid(attentionShape, rows),
         ...GROUPS.map((group) => shrinkGrid(groups[group], step)),
+        ...GROUPS.map((group) => foldGrid(shapes[group])),
         ...widths.flatMap((n) =>
           [true, false].map((software) => {
             const tile = matmulTile(rows, { software, batchInvariant: false });

@@ -195,7 +195,12 @@ export function matmulOracle(
     const low = dot(adapter.rank, (r) => inputs.s(row, slice, r) * tensors.b(adapter, r, column));
     const value = base.value + adapter.scale * low.value;
     const size = base.size + Math.abs(adapter.scale) * low.size;
-    return { value, bound: 2 * (k + adapter.rank + 2) * U * size };
+    const bound = 2 * (k + adapter.rank + 2) * U * size;
+    if (!adapter.hasColumns) return { value, bound };
+    // g times what came before, and the bias: a product and two sums more.
+    const { g1, bias } = tensors.columns(adapter, column);
+    const rounded = 2 * 3 * U * (Math.abs(value) * (1 + Math.abs(g1)) + Math.abs(bias));
+    return { value: value * (1 + g1) + bias, bound: bound * (1 + Math.abs(g1)) + rounded };
   };
   adapters.forEach((_, row) => {
     for (let column = 0; column < out; column++) {

@@ -2,23 +2,29 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { LoraShape } from '../../../engine/kernels/matmul.ts';
 import { shrink, shrinkConstants, shrinkGrid } from '../../../engine/kernels/shrink.ts';
-import type { ResidentAdapter } from '../../../engine/lora/slots.ts';
-import { type Batch, batchOfRows, makeAdapters, makeBatch } from './batches.ts';
+import { type Batch, batchOfRows, makeAdapters, makeBatch, type TestAdapters } from './batches.ts';
 import { makeLoraTensors } from './lora-tensors.ts';
 import { shrinkOracle } from './oracles.ts';
 import { floats, randomFrom } from './random.ts';
 import { asFloats, POISON, runKernel } from './run-kernel.ts';
 
 const RANKS = [1, 4, 7, 8, 16, 64];
-let all: { adapters: ResidentAdapter[]; pages: number };
+let all: TestAdapters;
 beforeAll(async () => {
   all = await makeAdapters(RANKS);
 });
 
 async function check(batch: Batch, k: number, slices: number): Promise<void> {
-  const lora: LoraShape = { slices: Array.from({ length: slices }, (_, i) => 8 * i), ranks: 64, aAt: 24, bAt: 0 };
+  const lora: LoraShape = {
+    slices: Array.from({ length: slices }, (_, i) => 8 * i),
+    ranks: 64,
+    aAt: 24,
+    bAt: 0,
+    columnsAt: 1 << 16,
+    columnWords: 0,
+  };
   const random = randomFrom(k + slices);
-  const tensors = makeLoraTensors(random, all.adapters, all.pages, { k, n: 8 * slices, lora });
+  const tensors = makeLoraTensors(random, all.adapters, all, { k, n: 8 * slices, lora });
   const x = floats(random, batch.rows.length * k);
   const words = batch.rows.length * slices * lora.ranks;
   const [s] = await runKernel(

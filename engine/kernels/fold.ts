@@ -1,0 +1,33 @@
+/** W' = W + scale · B · A: the lengths of its rows for DoRA, or itself for merged mode. See fold.wgsl. */
+import type { GroupShape, LoraLayout } from '../transformer/dimensions.ts';
+import { defineKernel, type Grid } from './kernel.ts';
+
+const BINDINGS = ['read', 'write', 'read', 'read', 'read', 'write'] as const;
+
+/** place, w, a, b, m -> marks: column words (w is not changed) */
+export const foldColumns = defineKernel('fold', BINDINGS, 'columns');
+/** place, w, a, b, m -> w, marks: what does not fit f16 */
+export const foldMerge = defineKernel('fold', BINDINGS, 'merge');
+
+/** Words of `place` before its pages. */
+export const PLACE_WORDS = 4;
+
+export function foldConstants({ group, k, n, slices }: GroupShape, layout: LoraLayout, software: boolean) {
+  // On a CPU splitting K buys nothing; a GPU needs the invocations.
+  const kSplit = software ? 1 : 32;
+  const { aAt, bAt } = layout.groups[group];
+  return {
+    K: k,
+    N: n,
+    SLICES: slices.length,
+    SLICE1: slices[1]?.at ?? 0xffffffff,
+    SLICE2: slices[2]?.at ?? 0xffffffff,
+    A_AT: aAt,
+    B_AT: bAt,
+    FIRST: layout.groupColumns[group],
+    KSPLIT: kSplit,
+    THREADS: 8 * kSplit,
+  };
+}
+
+export const foldGrid = ({ n }: GroupShape): Grid => [n / 32, 1, 1];
