@@ -1,39 +1,31 @@
 /**
- * Text to token ids and back, for the presets: Llama 3's byte-level BPE with its published vocabulary.
+ * Text to token ids and back: what a tokenizer is to the engine and the harness, and how to get one.
  *
  * Text in, ids out, never with special tokens: what a user types as "<|eot_id|>" is encoded as those ten characters, so
  * that no prompt can forge a turn. Ids back to bytes one by one, because a token may end inside a UTF-8 character.
- * The vocabulary and merges come from the package llama3-tokenizer-js, loaded on first use (3 MB of source, ~0.5 s).
- *
- * One difference from the published tokenizer: a word, or any run that is one pre-token, longer than 511 characters is
- * encoded in parts of up to 512, and no token lies in two of them. Whole, its cost has no bound (0.3 s for 60,000
- * letters, and the package overflows the stack beyond); text that people write has no such runs.
- * SmolLM2's preset uses the same tokenizer, folded, until real directories are loaded.
+ * The presets' is in llama3-tokenizer.ts, those of Hugging Face folders in folder-tokenizer.ts; each is loaded when asked
+ * for. As in Hugging Face's own, a tokenizer holds its model's chat template.
  */
-
-/** Ids of Llama 3's special tokens that the engine uses (tokenizer.json of Meta-Llama-3-8B). */
-export const LLAMA3_SPECIAL = {
-  beginOfText: 128000,
-  endOfText: 128001,
-  startHeader: 128006,
-  endHeader: 128007,
-  endOfTurn: 128009,
-} as const;
-
-/** Ids below this are ordinary text; the 256 above are special. */
-const LLAMA3_ORDINARY = 128000;
+import type { ChatTemplate } from './chat-template.ts';
 
 export interface Tokenizer {
   readonly name: string;
-  /** Number of ids, special ones included. */
+  /** Number of ids, special ones included; a folder's is its model's vocab_size, where that is known. */
   readonly vocab: number;
   /** Bytes of the longest ordinary token: a text has at least its UTF-8 bytes / this tokens. */
   readonly longestTokenBytes: number;
+  /** What a text begins with where special tokens are asked for; null when that is nothing. */
+  readonly beginOfText: number | null;
+  /** Null when the model comes without a template. */
+  readonly chat: ChatTemplate | null;
   /** Ids of the text: no BOS, no special tokens. Blocks for about 2.5 us a token of English, 5 us a character of Chinese. */
   encode(text: string): Uint32Array;
-  /** The same ids in pieces, each computed when asked for, in 5 ms at most, so that a caller may do other things between. */
+  /**
+   * The same ids in pieces, each computed when asked for, in a few ms, so that a caller may do other things between. A
+   * piece may be empty.
+   */
   encodePieces(text: string): IterableIterator<Uint32Array>;
-  /** UTF-8 bytes of one id, possibly part of a character; none for special tokens. */
+  /** UTF-8 bytes of one id, possibly part of a character; none for special tokens. @throws RangeError outside 0..vocab-1 */
   bytesOf(id: number): Uint8Array;
   /** Text of the ids; special tokens give none, bytes that are no UTF-8 give U+FFFD. */
   decode(ids: ArrayLike<number>): string;
@@ -41,105 +33,34 @@ export interface Tokenizer {
 
 export type TokenizerName = 'llama-3';
 
-const loaded = new Map<TokenizerName, Promise<Tokenizer>>();
+/** A tokenizer by name, or a model as findModel() gives it, or just a folder with a tokenizer.json. */
+export type TokenizerSource =
+  | TokenizerName
+  | { readonly folder: string | null; readonly geometry?: { readonly vocab: number } };
 
-/** The tokenizer of that name; loaded once a process. */
-export function loadTokenizer(name: TokenizerName): Promise<Tokenizer> {
-  let tokenizer = loaded.get(name);
-  if (tokenizer === undefined) {
-    tokenizer = loadLlama3();
-    tokenizer.catch(() => loaded.delete(name)); // a failed load may be tried again
-    loaded.set(name, tokenizer);
-  }
-  return tokenizer;
-}
-
-/** Ids brought into a smaller vocabulary (stand-ins, SmolLM2): id mod vocab. Unchanged where they all fit. */
-export const fold = (ids: Uint32Array, vocab: number): Uint32Array =>
-  ids.some((id) => id >= vocab) ? ids.map((id) => id % vocab) : ids;
-
-/** Most characters encoded at a time: 5 ms of work at worst (Chinese; English takes 0.2 ms). */
-const PIECE_CHARACTERS = 512;
-
-/** The split of tokenizer.json, with (?i:..) spelled out: JavaScript's modifiers are not in Node 20. */
-const PRETOKEN =
-  /'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+/gu;
-
-/** The package would otherwise parse special tokens out of the text. */
-const ENCODE_OPTIONS = { bos: false, eos: false, specialTokenRegex: /(?!)/g };
-
-async function loadLlama3(): Promise<Tokenizer> {
-  const { default: bpe } = await import('llama3-tokenizer-js');
-  const byteOf = bytesByCharacter();
-  const none = new Uint8Array(0);
-
-  const encodePlain = (text: string) => Uint32Array.from(bpe.encode(text, ENCODE_OPTIONS));
-
-  function* encodePieces(text: string): IterableIterator<Uint32Array> {
-    let start = 0;
-    for (const end of cutsOf(text)) {
-      yield encodePlain(text.slice(start, end));
-      start = end;
-    }
-  }
-
-  const bytesOf = (id: number): Uint8Array => {
-    const token = bpe.vocabById[id];
-    if (token === undefined) throw new RangeError(`token id ${id} is outside Llama 3's 0..${bpe.vocabById.length - 1}`);
-    if (id >= LLAMA3_ORDINARY) return none;
-    return Uint8Array.from(token, (character) => byteOf.get(character)!);
-  };
-
-  return {
-    name: 'llama-3',
-    vocab: bpe.vocabById.length,
-    // Tokens are written with one character a byte.
-    longestTokenBytes: bpe.vocabById.slice(0, LLAMA3_ORDINARY).reduce((most, { length }) => Math.max(most, length), 0),
-    encode: (text) => joined([...encodePieces(text)]),
-    encodePieces,
-    bytesOf,
-    decode: (ids) => {
-      const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-      let text = '';
-      for (let i = 0; i < ids.length; i++) text += decoder.decode(bytesOf(ids[i]!), { stream: true });
-      return text + decoder.decode();
-    },
-  };
-}
+let llama3: Promise<Tokenizer> | null = null;
 
 /**
- * Where each piece of the text ends: after as many whole pre-tokens as fit, or within one that does not fit.
- *
- * A cut between two pre-tokens changes nothing, since BPE never merges across them, as long as the split finds the same
- * ones in the piece. It does but for its only look-ahead, \s+(?!\S), which leaves the last of several spaces to what
- * follows, and at a piece's end would take it as well: no cut after that one. A part of a pre-token is one pre-token.
+ * The tokenizer of that name or model. The presets' is loaded once a process, a folder's each time.
+ * @throws FileError (folders) with every problem: no tokenizer.json, a kind that is not supported, a broken template
  */
-function* cutsOf(text: string): IterableIterator<number> {
-  let start = 0;
-  if (text.length > PIECE_CHARACTERS) {
-    let end = 0;
-    for (const { 0: pretoken, index } of text.matchAll(PRETOKEN)) {
-      const next = index + pretoken.length;
-      if (next - start > PIECE_CHARACTERS && end > start) {
-        start = end;
-        yield start;
-      }
-      while (next - start > PIECE_CHARACTERS) {
-        const cut = start + PIECE_CHARACTERS;
-        start = isInsidePair(text, cut) ? cut - 1 : cut;
-        yield start;
-      }
-      if (pretoken.length > 1 || !TWO_SPACES.test(text.slice(index - 1, next))) end = next;
-    }
+export async function loadTokenizer(source: TokenizerSource): Promise<Tokenizer> {
+  if (typeof source === 'object' && source.folder !== null) {
+    const { loadFolderTokenizer } = await import('./folder-tokenizer.ts');
+    return loadFolderTokenizer(source.folder, source.geometry?.vocab ?? null);
   }
-  if (start < text.length) yield text.length;
+  llama3 ??= import('./llama3-tokenizer.ts')
+    .then(({ loadLlama3 }) => loadLlama3())
+    .catch((error: unknown) => {
+      llama3 = null; // a failed load may be tried again
+      throw error;
+    });
+  return llama3;
 }
 
-/** Two characters that are white space and no line break. */
-const TWO_SPACES = /^[^\S\r\n]{2}$/;
-
-/** Between the two halves of a character outside the basic plane. */
-const isInsidePair = (text: string, at: number): boolean => (text.codePointAt(at - 1) ?? 0) > 0xffff;
+/** Ids brought into a smaller vocabulary (stand-ins, SmolLM2's preset): id mod vocab. Unchanged where they all fit. */
+export const fold = (ids: Uint32Array, vocab: number): Uint32Array =>
+  ids.some((id) => id >= vocab) ? ids.map((id) => id % vocab) : ids;
 
 /** Several runs of ids as one. */
 export function joined(pieces: readonly Uint32Array[]): Uint32Array {
@@ -153,15 +74,10 @@ export function joined(pieces: readonly Uint32Array[]): Uint32Array {
   return ids;
 }
 
-/**
- * The printable characters that byte-level BPE writes bytes as, back to the bytes (GPT-2's encoder.py, bytes_to_unicode):
- * a byte that is a visible Latin-1 character stands for itself, the others are numbered from U+0100 in order.
- */
-function bytesByCharacter(): Map<string, number> {
-  const visible = (byte: number) =>
-    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
-  const bytes = new Map<string, number>();
-  let next = 0x100;
-  for (let byte = 0; byte < 256; byte++) bytes.set(String.fromCharCode(visible(byte) ? byte : next++), byte);
-  return bytes;
+/** The text that the ids' bytes are. */
+export function decoded(ids: ArrayLike<number>, bytesOf: (id: number) => Uint8Array): string {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  let text = '';
+  for (let i = 0; i < ids.length; i++) text += decoder.decode(bytesOf(ids[i]!), { stream: true });
+  return text + decoder.decode();
 }

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import llama3 from 'llama3-tokenizer-js';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { fold, joined, LLAMA3_SPECIAL, loadTokenizer, type Tokenizer } from '../../../engine/models/tokenizer.ts';
+import { LLAMA3_SPECIAL } from '../../../engine/models/llama3-tokenizer.ts';
+import { fold, joined, loadTokenizer, type Tokenizer } from '../../../engine/models/tokenizer.ts';
 
 let tokenizer: Tokenizer;
 beforeAll(async () => {
@@ -174,5 +175,6 @@ describe('fold', () => {
 describe('loadTokenizer', () => {
   it('loads once', async () => {
     expect(await loadTokenizer('llama-3')).toBe(tokenizer);
+    expect(await loadTokenizer({ folder: null })).toBe(tokenizer); // a preset, as findModel() gives it
   });
 });
