@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SequenceRequest, Tier } from '../../../engine/core.ts';
 import { QUANTUM_TURNS, QUANTUM_UPLOADS } from '../../../engine/lora/residency-line.ts';
+import { AdapterService } from '../../../engine/worker/adapter-service.ts';
 import { SimulatedAdapters, type SimulatedFile, type Wait } from './simulated-adapters.ts';
 import { type Life, SimulatedDevice } from './simulated-device.ts';
 
@@ -404,5 +405,111 @@ describe('pins', () => {
     expect(adapters.residency.refusal(a1!)).toMatch(/2 slots.*"a0", "a2"/);
     expect(adapters.residency.refusal(a0!)).toBeNull();
     expect([a0!.tier, a1!.tier, a2!.tier]).toEqual(['device', 'host', 'device']);
+  });
+});
+
+describe('replacing a pinned adapter', () => {
+  it('lets the sequences of the old one end, and then keeps the new one where the old one was', async () => {
+    const { device, adapters } = setUp(world({ files: [small, { ...small, readTurns: 3 }] }));
+    const { registry, residency } = adapters;
+    const checked = { kind: 'lora', format: 'peft', rank: 8, hasColumns: false, fingerprint: '' } as const;
+    const service = new AdapterService({
+      registry,
+      residency,
+      loader: { check: async () => checked },
+      maxGpuLoras: 1,
+      maxLoraRank: MAX_RANK,
+      merged: null,
+      bytesOf: (rank) => rank,
+    });
+    const turns = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        await device.turn();
+        await adapters.tick();
+      }
+    };
+    const pinning = residency.pin(adapters.adapter('a0'));
+    await turns(4);
+    expect(await pinning).toBeNull();
+    const old = adapters.adapter('a0');
+    const ofOld = device.add(request(arrival({ maxTokens: 80 })), old);
+    await turns(3);
+    const replacing = service.load('a0', 'a1', { replace: true });
+    await turns(6);
+    expect(await replacing).toBeNull();
+    const fresh = adapters.adapter('a0');
+    const ofFresh = device.add(request(arrival({ maxTokens: 60 })), fresh);
+    // Who has no pin is refused, as before: nobody joins the two.
+    expect(residency.refusal(adapters.adapter('a1'))).toContain('"a0"');
+    await runToEnd(device, adapters);
+    for (const life of [ofOld, ofFresh]) expect(life.delivered).toEqual(ownIds(life));
+    await turns(4);
+    expect([fresh.tier, fresh.pinned, old.tier, registry.all.has(old)]).toEqual(['device', true, 'disk', false]);
+  });
+
+  it('brings the new one in when the old one has ended, requests or not', async () => {
+    const { device, adapters } = setUp(world({ slots: 2, files: [small, small, small] }));
+    const { registry, residency } = adapters;
+    const turns = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        await device.turn();
+        await adapters.tick();
+      }
+    };
+    const pinning = residency.pin(adapters.adapter('a0'));
+    await turns(4);
+    expect(await pinning).toBeNull();
+    const life = device.add(request(arrival({ maxTokens: 40 })), adapters.adapter('a0'));
+    device.add(request(arrival({ maxTokens: 300 })), adapters.adapter('a1'));
+    await turns(3);
+    const service = new AdapterService({
+      registry,
+      residency,
+      loader: {
+        check: async () => ({ kind: 'lora', format: 'peft', rank: 8, hasColumns: false, fingerprint: '' }) as const,
+      },
+      maxGpuLoras: 2,
+      maxLoraRank: MAX_RANK,
+      merged: null,
+      bytesOf: (rank) => rank,
+    });
+    const replacing = service.load('a0', 'a2', { replace: true });
+    await turns(4);
+    expect(await replacing).toBeNull();
+    while (life.finish === null) await turns(1);
+    await turns(4);
+    expect(adapters.adapter('a0')).toMatchObject({ path: 'a2', tier: 'device', pinned: true });
+  });
+});
+
+describe('a read that outlives who wanted it', () => {
+  it('leaves the adapter where idle ones go', async () => {
+    const { device, adapters } = setUp(world({ files: [{ ...small, readTurns: 6 }] }));
+    await adapters.residency.setIdleTier('disk');
+    const life = device.add(request(arrival({})), adapters.adapter('a0'));
+    const turns = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        await device.turn();
+        await adapters.tick();
+      }
+    };
+    await turns(2);
+    expect(adapters.reading).toBe(1);
+    device.cancel(life);
+    await turns(12);
+    expect([adapters.reading, adapters.adapter('a0').tier]).toEqual([0, 'disk']);
+  });
+});
+
+describe('an adapter that lies in host memory', () => {
+  it('comes from there, though it was read for nobody and never on the device', async () => {
+    const { device, adapters } = setUp(world({ files: [{ ...small, readTurns: 2 }] }));
+    const adapter = adapters.adapter('a0');
+    const reading = adapters.residency.bring(adapter, 'host', 'idle');
+    for (let i = 0; i < 8; i++) await adapters.tick();
+    expect([await reading, adapter.tier, adapter.readNanoseconds]).toEqual([true, 'host', 0]);
+    device.add(request(arrival({ maxTokens: 3 })), adapter);
+    await runToEnd(device, adapters);
+    expect(adapters.residency.counted).toMatchObject({ loadsFromDisk: 0, loadsFromHost: 1 });
   });
 });
