@@ -5,10 +5,11 @@
 import type { Geometry } from '../models/geometry.ts';
 import { MODULES, type ModuleName } from '../models/projections.ts';
 import { FileError } from '../tensor-files/file-error.ts';
+import { told } from '../tensor-files/problems.ts';
 import type { AdapterFile, AdapterFormat, AdapterKind, AdapterModule } from './adapter.ts';
 import { deltaNorm, largest } from './inspect-norm.ts';
 import { PEFT_TYPES } from './peft-config.ts';
-import { capped, ranges } from './peft-problems.ts';
+import { ranges } from './peft-problems.ts';
 import { findAdapter, readAdapter, readConfig } from './read-adapter.ts';
 
 /** Modules of equal rank, alpha and scale. */
@@ -151,7 +152,7 @@ async function measure(file: AdapterFile, report: AdapterReport): Promise<void> 
       problems.push(...error.problems);
     }
   }
-  report.problems.push(...capped(problems));
+  report.problems.push(...told(problems));
   if (problems.length === 0) report.norm = Math.sqrt(squares);
   if (problems.length === 0 && squares === 0 && file.kind !== 'dora') {
     report.notes.push('the change of every weight is zero: the adapter answers as the base model');

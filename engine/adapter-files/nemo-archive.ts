@@ -14,7 +14,8 @@ const CONFIG = 'model_config.yaml';
 const WEIGHTS = 'model_weights.ckpt';
 /** Real ones have some 10,000. */
 const CONFIG_BYTES = 1_000_000;
-const RANKS = 4096;
+/** Tensor-parallel ranks times pipeline stages. */
+const RANKS = 1024;
 
 export interface NemoArchive {
   configText: string;
@@ -62,6 +63,10 @@ function checkpointsOf(path: string, files: ReadonlyMap<string, ByteSource>) {
     pipelineParallel = Math.max(pipelineParallel, pipeline + 1);
   }
   if (found.size === 0) throw new FileError(path, noWeights(files));
+  if (tensorParallel * pipelineParallel > RANKS) {
+    const named = `${tensorParallel} tensor-parallel ranks x ${pipelineParallel} pipeline stages`;
+    throw new FileError(path, `expected checkpoints of at most ${RANKS} ranks, found names of ${named}`);
+  }
   const grid = Array.from({ length: pipelineParallel }, (_, pipeline) =>
     Array.from({ length: tensorParallel }, (_, tensor) => found.get(`${pipeline}/${tensor}`)),
   );
@@ -79,8 +84,7 @@ function rankOf(name: string): [number, number] | null {
   if (name === WEIGHTS) return [0, 0];
   const match = /^(?:mp_rank_(\d{2,4})|tp_rank_(\d{2,4})_pp_rank_(\d{3,4}))\/model_weights\.ckpt$/.exec(name);
   if (!match) return null;
-  const [tensor, pipeline] = [Number(match[1] ?? match[2]), Number(match[3] ?? 0)];
-  return tensor < RANKS && pipeline < RANKS ? [tensor, pipeline] : null;
+  return [Number(match[1] ?? match[2]), Number(match[3] ?? 0)];
 }
 
 const listed = (files: ReadonlyMap<string, ByteSource>): string => {

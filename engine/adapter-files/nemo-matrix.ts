@@ -1,9 +1,9 @@
 /**
  * A matrix that tensor-parallel training left in pieces, one a rank, read as one; with one rank it is the tensor itself.
  */
-import { FileError } from '../tensor-files/file-error.ts';
 import { quoted, shapeText } from '../tensor-files/problems.ts';
 import type { StoredTensor } from '../tensor-files/tensor.ts';
+import { readFinite } from './peft-values.ts';
 
 export interface SplitMatrix {
   path: string;
@@ -53,10 +53,10 @@ export class MatrixReader {
 async function readWhole(matrix: SplitMatrix): Promise<Float32Array> {
   const { rows, columns, splitBy, pieces } = matrix;
   const [only] = pieces;
-  if (pieces.length === 1 && only) return readPiece(matrix, only);
+  if (pieces.length === 1 && only) return readFinite(matrix.path, only);
   const values = new Float32Array(rows * columns);
   for (const [rank, piece] of pieces.entries()) {
-    const part = await readPiece(matrix, piece);
+    const part = await readFinite(matrix.path, piece);
     if (splitBy === 'rows') values.set(part, rank * part.length);
     else {
       const width = columns / pieces.length;
@@ -64,19 +64,6 @@ async function readWhole(matrix: SplitMatrix): Promise<Float32Array> {
         values.set(part.subarray(row * width, (row + 1) * width), row * columns + rank * width);
       }
     }
-  }
-  return values;
-}
-
-async function readPiece({ path }: SplitMatrix, tensor: StoredTensor): Promise<Float32Array> {
-  const values = await tensor.read();
-  let wrong = 0;
-  while (wrong < values.length && Number.isFinite(values[wrong])) wrong++;
-  if (wrong < values.length) {
-    const width = tensor.shape[1]!;
-    const place = shapeText([Math.floor(wrong / width), wrong % width]);
-    const problem = `tensor ${quoted(tensor.name)}: expected finite values, found ${values[wrong]} at ${place}`;
-    throw new FileError(path, problem);
   }
   return values;
 }

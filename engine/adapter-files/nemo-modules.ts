@@ -10,6 +10,7 @@ import type { NemoArchive } from './nemo-archive.ts';
 import { NEMO_TARGETS, type NemoConfig, type NemoTarget } from './nemo-config.ts';
 import { type NemoPart, PART_FACTS, PARTS, parseNemoKey, partWidths, rowsOfModule } from './nemo-keys.ts';
 import { MatrixReader, matrixProblems, type SplitMatrix } from './nemo-matrix.ts';
+import { ranges } from './peft-problems.ts';
 
 /** Pieces of one part of one layer, by tensor-parallel rank. */
 interface Halves {
@@ -142,13 +143,12 @@ export function modulesOf(
 }
 
 function orphanProblems(layer: number, part: NemoPart, halves: Halves, ranks: number): string[] {
-  return (['in', 'out'] as const).flatMap((half) =>
-    Array.from({ length: ranks }, (_, rank) => rank).flatMap((rank) => {
-      if (halves[half][rank]) return [];
-      const where = ranks > 1 ? ` of tensor-parallel rank ${rank}` : '';
-      return `layer ${layer}, ${part}: expected ${PART_FACTS[part].path}.linear_${half}.weight${where}, found none`;
-    }),
-  );
+  return (['in', 'out'] as const).flatMap((half) => {
+    const missing = Array.from({ length: ranks }, (_, rank) => rank).filter((rank) => !halves[half][rank]);
+    if (missing.length === 0) return [];
+    const where = ranks > 1 ? ` of tensor-parallel rank${missing.length > 1 ? 's' : ''} ${ranges(missing)}` : '';
+    return `layer ${layer}, ${part}: expected ${PART_FACTS[part].path}.linear_${half}.weight${where}, found none`;
+  });
 }
 
 function moduleOf(

@@ -6,6 +6,7 @@
  * Sources: src/peft/utils/save_and_load.py of huggingface/peft 0.21.2; NVlabs/DoRA for weight_m_wdecomp.
  */
 import { HUGGING_FACE_NAMES, MODULES, type ModuleName } from '../models/projections.ts';
+import { quoted } from '../tensor-files/problems.ts';
 import { TRAINING_TENSORS } from './peft-config-fields.ts';
 
 export const PARTS = ['a', 'b', 'bias', 'magnitude', 'lambda_d', 'lambda_b'] as const;
@@ -79,6 +80,3 @@ export function parsePeftKey(key: string): PeftKey {
     named: true,
   };
 }
-
-/** A name as an error shows it. */
-export const quoted = (name: string): string => JSON.stringify(name.length <= 160 ? name : `${name.slice(0, 157)}...`);

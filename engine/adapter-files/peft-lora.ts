@@ -6,9 +6,10 @@
  */
 import type { Geometry } from '../models/geometry.ts';
 import { type ModuleName, moduleWidths } from '../models/projections.ts';
+import { quoted } from '../tensor-files/problems.ts';
 import type { AdapterModule } from './adapter.ts';
 import type { PeftConfig } from './peft-config.ts';
-import { type Part, quoted } from './peft-keys.ts';
+import type { Part } from './peft-keys.ts';
 import { shapeProblem } from './peft-problems.ts';
 import type { TargetedModule } from './peft-targets.ts';
 import { moduleName } from './peft-targets.ts';

@@ -14,6 +14,12 @@ export interface StepBudget {
 }
 export const newBudget = (): StepBudget => ({ left: 100_000_000 });
 
+/** @throws PatternError when there is not so much left */
+export function spend(budget: StepBudget, steps: number): void {
+  budget.left -= steps;
+  if (budget.left < 0) throw new PatternError('takes too long to match; write it more simply, or list the modules');
+}
+
 export interface NamePattern {
   /** Whether the whole of the name matches. @throws PatternError when the budget is spent */
   matches(name: string): boolean;
@@ -22,15 +28,11 @@ export interface NamePattern {
 /** @throws PatternError when it is no pattern, or uses what is not supported */
 export function namePattern(source: string, budget: StepBudget = newBudget()): NamePattern {
   const { root, nodes } = parsePattern(source);
-  const spend = (count: number): void => {
-    budget.left -= count;
-    if (budget.left < 0) throw new PatternError('takes too long to match; write it more simply, or list the modules');
-  };
   return {
     matches(name) {
-      spend(nodes * (name.length + 1));
+      spend(budget, nodes * (name.length + 1));
       const known = new Array<Uint8Array | undefined>(nodes * (name.length + 1));
-      return endsOf(root, 0, { name, known, spend })[name.length] === 1;
+      return endsOf(root, 0, { name, known, budget })[name.length] === 1;
     },
   };
 }
@@ -39,7 +41,7 @@ interface Match {
   name: string;
   /** By node and start: which ends are possible, one byte a position. */
   known: (Uint8Array | undefined)[];
-  spend(count: number): void;
+  budget: StepBudget;
 }
 
 const isWord = (character: string | undefined): boolean => character !== undefined && /\w/.test(character);
@@ -49,7 +51,7 @@ function endsOf(node: PatternNode, start: number, match: Match): Uint8Array {
   const index = node.id * (match.name.length + 1) + start;
   const before = match.known[index];
   if (before) return before;
-  match.spend(match.name.length + 1);
+  spend(match.budget, match.name.length + 1);
   const ends = new Uint8Array(match.name.length + 1);
   match.known[index] = ends;
   fillEnds(node, start, match, ends);
@@ -114,7 +116,7 @@ function repeated(part: PatternNode, least: number, most: number, start: number,
 
 function step(part: PatternNode, from: Uint8Array, match: Match): Uint8Array {
   const to = new Uint8Array(from.length);
-  match.spend(from.length);
+  spend(match.budget, from.length);
   for (let position = 0; position < from.length; position++) {
     if (from[position]) unite(to, endsOf(part, position, match));
   }

@@ -1,14 +1,6 @@
-/** How the readers of adapters word and limit what they find wrong: shapes, layers, and lists that could be endless. */
+/** How the readers of adapters word what they find wrong with layers and shapes. */
+import { quoted } from '../tensor-files/problems.ts';
 import type { StoredTensor } from '../tensor-files/tensor.ts';
-import { quoted } from './peft-keys.ts';
-
-const MOST = 40;
-
-/** The first problems, and how many more there are: a file of thousands of tensors may have thousands. */
-export function capped(problems: readonly string[]): string[] {
-  if (problems.length <= MOST) return [...problems];
-  return [...problems.slice(0, MOST), `and ${problems.length - MOST} more problems`];
-}
 
 /** "0-3, 7" of [7, 0, 1, 2, 3]. */
 export function ranges(layers: Iterable<number>): string {

@@ -6,7 +6,7 @@
 import { HUGGING_FACE_NAMES, MODULES, type ModuleName } from '../models/projections.ts';
 import type { PeftConfig } from './peft-config.ts';
 import { shown } from './peft-config-fields.ts';
-import { type NamePattern, namePattern, newBudget, type StepBudget } from './peft-pattern.ts';
+import { type NamePattern, namePattern, newBudget, type StepBudget, spend } from './peft-pattern.ts';
 import { PatternError } from './peft-pattern-parser.ts';
 
 export interface TargetedModule {
@@ -24,6 +24,9 @@ export interface Targets {
   problems: string[];
   notes: string[];
 }
+
+/** What a name that is compared as such takes of the budget, as much as its time against that of a pattern's steps. */
+const PLAIN_STEPS = 16;
 
 /** Linear or embedding modules outside the layers, which no adapter may change here. */
 const OUTSIDE = ['model.embed_tokens', 'lm_head'];
@@ -85,11 +88,12 @@ function judgeEntries(config: PeftConfig, layers: number, exact: boolean, unused
       `layers_to_transform: expected layers 0 to ${layers - 1} of the base, found ${beyond.join(', ')}`,
     );
   }
-  const named = unused.filter((entry) => Number(/(?:^|\.)(\d+)\./.exec(entry)?.[1] ?? -1) >= layers);
+  const isBeyond = (entry: string) => Number(/(?:^|\.)(\d+)\./.exec(entry)?.[1] ?? -1) >= layers;
+  const named = unused.filter(isBeyond);
   if (exact && named.length > 0) {
     targets.problems.push(`target_modules: expected layers 0 to ${layers - 1} of the base, found ${listed(named)}`);
   }
-  const idle = exact ? unused.filter((entry) => !named.includes(entry)) : [];
+  const idle = exact ? unused.filter((entry) => !isBeyond(entry)) : [];
   if (idle.length > 0)
     targets.notes.push(`target_modules names ${listed(idle)}, which the base does not have: without effect`);
   if (targets.modules.length === 0 && targets.problems.length === 0) {
@@ -156,11 +160,11 @@ function patterns(
   budget: StepBudget,
 ): (name: string) => number | undefined {
   const tests = entries.map(([text, value]) => {
-    const plain = plainPattern(text);
-    if (plain) return { ...plain, value };
+    const plain = plainPattern(text, budget);
+    if (plain) return { ...explained(field, text, plain), value };
     named(field, text, text, budget); // by itself first: what is unbalanced in it must not be balanced by the group below
     const pattern = named(field, text, `(?:.*\\.)?(?:${text})`, budget);
-    return { matches: (name: string) => pattern.matches(name), value };
+    return { ...pattern, value };
   });
   return (name) => tests.find((test) => test.matches(name))?.value;
 }
@@ -169,12 +173,13 @@ function patterns(
  * The same for a pattern that is a name, as most are (one a module, so hundreds of them, each asked for every module): word
  * characters, dots that stand for any character, escaped dots, and ^ and $ around it. null for any other.
  */
-function plainPattern(text: string): NamePattern | null {
+function plainPattern(text: string, budget: StepBudget): NamePattern | null {
   const [, start, body] = /^(\^?)((?:[\w.]|\\\.)+)\$?$/.exec(text) ?? [];
   if (body === undefined) return null;
   const characters = body.match(/\\\.|./g)!.map((c) => (c === '.' ? null : c.at(-1)!));
   return {
     matches(name) {
+      spend(budget, PLAIN_STEPS);
       const from = name.length - characters.length;
       if (from < 0 || (from > 0 && (start !== '' || name[from - 1] !== '.'))) return false;
       return characters.every((character, i) => character === null || character === name[from + i]);
@@ -183,22 +188,23 @@ function plainPattern(text: string): NamePattern | null {
 }
 
 function named(field: string, text: string, pattern: string, budget: StepBudget): NamePattern {
-  const told = (error: unknown): never => {
+  return explained(
+    field,
+    text,
+    telling(field, text, () => namePattern(pattern, budget)),
+  );
+}
+
+/** The pattern, with errors that say where it is from. */
+const explained = (field: string, text: string, pattern: NamePattern): NamePattern => ({
+  matches: (name) => telling(field, text, () => pattern.matches(name)),
+});
+
+function telling<T>(field: string, text: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
     if (!(error instanceof PatternError)) throw error;
     throw new PatternError(`${field}: the pattern ${shown(text)} ${error.message}`, { cause: error });
-  };
-  try {
-    const made = namePattern(pattern, budget);
-    return {
-      matches(name) {
-        try {
-          return made.matches(name);
-        } catch (error) {
-          return told(error);
-        }
-      },
-    };
-  } catch (error) {
-    return told(error);
   }
 }

@@ -4,9 +4,9 @@
  */
 import type { ModuleName } from '../models/projections.ts';
 import { FileError } from '../tensor-files/file-error.ts';
+import { quoted, told } from '../tensor-files/problems.ts';
 import type { StoredTensor, TensorFile } from '../tensor-files/tensor.ts';
-import { EXAMPLE_KEY, type Part, parsePeftKey, quoted } from './peft-keys.ts';
-import { capped } from './peft-problems.ts';
+import { EXAMPLE_KEY, type Part, parsePeftKey } from './peft-keys.ts';
 
 /** The tensors of one projection in one layer. */
 export type Parts = Partial<Record<Part, StoredTensor>> & { layer: number; module: ModuleName };
@@ -75,9 +75,9 @@ function partsOf(sorted: SortedTensors, layer: number, module: ModuleName): Part
 /** A wrong prefix puts every name off; elsewhere that is known for silently serving the base model. */
 function nothingMatched(folder: string, file: TensorFile, sorted: SortedTensors, strange: string[]): FileError {
   const names = [...file.tensors.keys()];
-  if (strange.length === 0 && sorted.problems.length > 0) return new FileError(folder, capped(sorted.problems));
+  if (strange.length === 0 && sorted.problems.length > 0) return new FileError(folder, told(sorted.problems));
   const found =
     names.length === 0 ? 'no tensors' : `${names.length}, such as ${names.slice(0, 3).map(quoted).join(', ')}`;
   const problem = `no tensor belongs to a projection of a Llama model: expected names such as ${EXAMPLE_KEY}, found ${found}`;
-  return new FileError(folder, capped([problem, ...sorted.problems]));
+  return new FileError(folder, told([problem, ...sorted.problems]));
 }

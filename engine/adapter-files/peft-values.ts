@@ -1,7 +1,7 @@
 /** Reads an adapter's tensors as f32 and refuses what is not finite: one NaN would spoil every request of a batch. */
 import { FileError } from '../tensor-files/file-error.ts';
+import { quoted } from '../tensor-files/problems.ts';
 import type { StoredTensor } from '../tensor-files/tensor.ts';
-import { quoted } from './peft-keys.ts';
 
 /** All values of a tensor, row-major. @throws FileError naming the tensor and the place of a NaN or infinity */
 export async function readFinite(path: string, tensor: StoredTensor): Promise<Float32Array> {

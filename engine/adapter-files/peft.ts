@@ -4,18 +4,19 @@
  * The tensors that are there and the projections that the config means must be the same set, part by part and shape by
  * shape; anything else is refused, with every problem told. Only the headers of the weights are read here.
  */
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Geometry } from '../models/geometry.ts';
 import { HUGGING_FACE_NAMES, MODULES } from '../models/projections.ts';
+import { isFile } from '../tensor-files/byte-source.ts';
 import { FileError } from '../tensor-files/file-error.ts';
+import { told } from '../tensor-files/problems.ts';
 import { openSafetensors } from '../tensor-files/safetensors.ts';
 import type { TensorFile } from '../tensor-files/tensor.ts';
 import { openTorchFile } from '../tensor-files/torch-file.ts';
 import type { AdapterFile, AdapterModule } from './adapter.ts';
 import { type PeftConfig, peftConfig } from './peft-config.ts';
 import { loraModules } from './peft-lora.ts';
-import { capped, inLayers } from './peft-problems.ts';
+import { inLayers } from './peft-problems.ts';
 import { type TargetedModule, targetsOf } from './peft-targets.ts';
 import { moduleKey, type Parts, type SortedTensors, sortTensors } from './peft-tensors.ts';
 import { veraModules } from './vera.ts';
@@ -34,7 +35,7 @@ export interface ConfigText {
 export async function readPeft(folder: string, text: ConfigText, geometry: Geometry | null): Promise<AdapterFile> {
   const config = peftConfig(text.fields);
   if ('problems' in config)
-    throw new FileError(folder, capped(config.problems.map((problem) => `${CONFIG_NAME}: ${problem}`)));
+    throw new FileError(folder, told(config.problems.map((problem) => `${CONFIG_NAME}: ${problem}`)));
   const { file, notes } = await openWeights(folder);
   try {
     const sorted = sortTensors(folder, file);
@@ -58,10 +59,6 @@ export async function openWeights(folder: string): Promise<{ file: TensorFile; n
   throw new FileError(folder, `expected ${SAFETENSORS_NAME} or ${TORCH_NAME} beside ${CONFIG_NAME}, found neither`);
 }
 
-/** Pipes and devices are none: opening one could wait for ever. */
-export const isFile = async (path: string): Promise<boolean> =>
-  (await stat(path).catch(() => undefined))?.isFile() === true;
-
 function assemble(
   folder: string,
   config: PeftConfig,
@@ -82,7 +79,7 @@ function assemble(
   let forget = () => {};
   if (config.kind === 'vera') ({ modules, forget } = veraModules(folder, sorted.shared, pairs, geometry, problems));
   else modules = loraModules(folder, config, pairs, geometry, problems);
-  if (problems.length > 0) throw new FileError(folder, capped(problems));
+  if (problems.length > 0) throw new FileError(folder, told(problems));
   return {
     path: folder,
     format: 'peft',

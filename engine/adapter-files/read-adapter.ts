@@ -9,12 +9,13 @@
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Geometry } from '../models/geometry.ts';
+import { isFile } from '../tensor-files/byte-source.ts';
 import { FileError } from '../tensor-files/file-error.ts';
+import { quoted } from '../tensor-files/problems.ts';
 import type { AdapterFile, AdapterFormat } from './adapter.ts';
 import { readNemo, refuseNemo2 } from './nemo.ts';
-import { CONFIG_NAME, type ConfigText, isFile, readPeft, SAFETENSORS_NAME, TORCH_NAME } from './peft.ts';
+import { CONFIG_NAME, type ConfigText, readPeft, SAFETENSORS_NAME, TORCH_NAME } from './peft.ts';
 import { configObject } from './peft-config.ts';
-import { quoted } from './peft-keys.ts';
 import { readTiedLora } from './tied-lora.ts';
 
 const ACCEPTED = `a folder with ${CONFIG_NAME} and ${SAFETENSORS_NAME} (Hugging Face PEFT), or a .nemo archive (NeMo 1.x)`;

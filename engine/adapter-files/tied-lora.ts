@@ -8,14 +8,15 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Geometry } from '../models/geometry.ts';
 import { HUGGING_FACE_NAMES, MODULES, type ModuleName, moduleWidths } from '../models/projections.ts';
+import { isFile } from '../tensor-files/byte-source.ts';
 import { FileError } from '../tensor-files/file-error.ts';
+import { quoted, told } from '../tensor-files/problems.ts';
 import { openSafetensors } from '../tensor-files/safetensors.ts';
 import type { StoredTensor, TensorFile } from '../tensor-files/tensor.ts';
 import type { AdapterFile, AdapterModule } from './adapter.ts';
-import { CONFIG_NAME, type ConfigText, isFile, SAFETENSORS_NAME } from './peft.ts';
+import { CONFIG_NAME, type ConfigText, SAFETENSORS_NAME } from './peft.ts';
 import { shown } from './peft-config-fields.ts';
-import { quoted } from './peft-keys.ts';
-import { capped, inLayers, shapeProblem } from './peft-problems.ts';
+import { inLayers, shapeProblem } from './peft-problems.ts';
 import { readFinite, scaleRows, shared } from './peft-values.ts';
 
 /** "q_proj" and so on -> module. */
@@ -70,7 +71,7 @@ export async function readTiedLora(folder: string, text: ConfigText, geometry: G
     const tied = sorted(file, config, problems);
     const layers = layersOf(config, tied, geometry, problems);
     for (const [module, parts] of tied) problems.push(...partProblems(module, parts, config, layers, geometry));
-    if (problems.length > 0) throw new FileError(folder, capped(problems));
+    if (problems.length > 0) throw new FileError(folder, told(problems));
     const { modules, forget } = modulesOf(folder, config, tied, layers);
     return {
       path: folder,
@@ -101,7 +102,7 @@ function checked(folder: string, fields: Record<string, unknown>): Config {
   const wrong = new Set(result.success ? [] : result.error.issues.map((issue) => String(issue.path[0])));
   problems.push(...[...wrong].map((key) => `${key}: expected ${EXPECTED[key]}, found ${shown(fields[key])}`));
   if (result.success && problems.length === 0) return result.data;
-  throw new FileError(folder, capped(problems.map((problem) => `${CONFIG_NAME}: ${problem}`)));
+  throw new FileError(folder, told(problems.map((problem) => `${CONFIG_NAME}: ${problem}`)));
 }
 
 /** The tensors by module, in the order of MODULES; those of no targeted module are problems. */

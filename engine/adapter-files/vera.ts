@@ -7,9 +7,9 @@
  */
 import type { Geometry } from '../models/geometry.ts';
 import { type ModuleName, moduleWidths } from '../models/projections.ts';
+import { quoted } from '../tensor-files/problems.ts';
 import type { StoredTensor } from '../tensor-files/tensor.ts';
 import type { AdapterModule } from './adapter.ts';
-import { quoted } from './peft-keys.ts';
 import { heldBy } from './peft-lora.ts';
 import { shapeProblem } from './peft-problems.ts';
 import { moduleName, type TargetedModule } from './peft-targets.ts';

@@ -12,7 +12,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { CHAT_ROLES } from '../models/chat-template.ts';
-import { invalid, tooLong } from './api-error.ts';
+import { tooLong } from './api-error.ts';
+import { checkedBody } from './checked-body.ts';
 
 /** Longest accepted stop string; every token is compared with every prefix of it. */
 const MAX_STOP_CHARACTERS = 1000;
@@ -172,7 +173,7 @@ export function parseCompletionBody(body: unknown, maxModelLen: number): Complet
   if (typeof Object(list)[0] === 'number' && lengthOf(list) > maxModelLen) {
     throw tooLong(`${lengthOf(list)}`, maxModelLen);
   }
-  return checked(completionSchema, body);
+  return checkedBody(completionSchema, body);
 }
 
 /**
@@ -182,20 +183,7 @@ export function parseCompletionBody(body: unknown, maxModelLen: number): Complet
 export function parseChatBody(body: unknown, maxModelLen: number, leastMessageTokens: number): ChatBody {
   const least = leastMessageTokens * lengthOf((Object(body) as { messages?: unknown }).messages);
   if (least > maxModelLen) throw tooLong(`at least ${least}`, maxModelLen);
-  return checked(chatSchema, body);
+  return checkedBody(chatSchema, body);
 }
 
-export const parseTokenizeBody = (body: unknown): TokenizeBody => checked(tokenizeSchema, body);
-
-function checked<T>(schema: z.ZodType<T>, body: unknown): T {
-  const result = schema.safeParse(body);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
-  if (issue.code === 'unrecognized_keys') {
-    const param = [...issue.path, issue.keys[0]].join('.');
-    throw invalid(`Unrecognized request argument supplied: ${param}.`, param, 'unknown_parameter');
-  }
-  const param = issue.path.join('.');
-  if (param === '') throw invalid('The body must be a JSON object.', null);
-  throw invalid(`'${param}': ${issue.message}.`, param);
-}
+export const parseTokenizeBody = (body: unknown): TokenizeBody => checkedBody(tokenizeSchema, body);

@@ -32,7 +32,7 @@ export class Adapter implements ServedAdapter {
   image: PackedAdapter | null = null;
   /** Settles with the read in progress; null when there is none. */
   reading: Promise<void> | null = null;
-  /** Time that reading `image` took, ns; 0 once it has been on the device since. */
+  /** Time that reading `image` took, ns; 0 once it has been on the device since, or has been there with nobody waiting for it. */
   readNanoseconds = 0;
   place: Place | null = null;
   /** A place that is being filled. */

@@ -57,7 +57,8 @@ export class HostCache {
       ({ image, nanoseconds }) => {
         done();
         adapter.image = image;
-        adapter.readNanoseconds = nanoseconds;
+        // Read for nobody who waits, it is an adapter in host memory like any other.
+        adapter.readNanoseconds = adapter.users > 0 || this.options.asked(adapter) ? nanoseconds : 0;
         this.unsure = true;
         registry.touch(adapter);
         registry.changed(adapter);

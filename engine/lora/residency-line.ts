@@ -73,9 +73,13 @@ export class Line {
    * The adapter on the device that gives up its slot for one in the line, or null when nobody has to yet: nobody's, least
    * recently used first; then one that is not wanted now, the latest to be; then the one that has had its slot longest, once
    * its quantum is over.
+   * @param pinsHold false when every slot is pinned: who is in the line then has lost its own pin to an adapter that replaced
+   *   it, and could not end if the pinned ones, where they alone are there, did not take turns with it
    */
-  victim(adapters: Iterable<Adapter>, turn: number): Adapter | null {
-    const there = [...adapters].filter((adapter) => adapter.place !== null && !adapter.pinned);
+  victim(adapters: Iterable<Adapter>, turn: number, pinsHold: boolean): Adapter | null {
+    const placed = [...adapters].filter((adapter) => adapter.place !== null);
+    const free = placed.filter(({ pinned }) => !pinned);
+    const there = free.length > 0 || pinsHold ? free : placed;
     const idle = idleVictim(there);
     if (idle) return idle;
     const rank = new Map([...this.comingUp].map((adapter, i) => [adapter, i]));
@@ -90,10 +94,10 @@ export class Line {
   }
 }
 
-/** The least recently used adapter on the device that nobody uses and nobody has pinned. */
+/** The one on the device that nobody uses, least recently used first. */
 export const idleVictim = (adapters: Iterable<Adapter>): Adapter | null =>
   least(
-    [...adapters].filter(({ place, users, pinned }) => place !== null && users === 0 && !pinned),
+    [...adapters].filter(({ place, users }) => place !== null && users === 0),
     ({ lastUsed }) => lastUsed,
   );
 

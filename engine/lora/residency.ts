@@ -157,15 +157,9 @@ export class Residency {
    * @throws AdapterFileError when its file cannot be read
    */
   async pin(adapter: Adapter): Promise<string | null> {
-    if (adapter.pinned) return null;
-    const others = this.pinned();
-    const { slotCount } = this.places;
-    if (others.length >= slotCount) return this.refusal(adapter);
-    const starved = [...this.options.registry.all].filter(({ users, pinned }) => users > 0 && !pinned);
-    if (others.length + 1 === slotCount && starved.some((one) => one !== adapter)) {
-      return `pinning it would leave no slot for adapters in use: ${names(starved.filter((one) => one !== adapter))}`;
-    }
-    this.setPinned(adapter, true);
+    const problem = this.refusal(adapter) ?? this.starved(adapter);
+    if (problem !== null) return problem;
+    if (!adapter.pinned) this.setPinned(adapter, true);
     try {
       if (await this.bring(adapter, 'device', 'need')) return null;
     } catch (error) {
@@ -173,6 +167,13 @@ export class Residency {
       throw error;
     }
     return 'it was unloaded meanwhile';
+  }
+
+  /** Whose sequences would wait for ever if this adapter were pinned, as a sentence; null when nobody's. */
+  private starved(adapter: Adapter): string | null {
+    if (adapter.pinned || this.pinned().length + 1 < this.places.slotCount) return null;
+    const starved = [...this.options.registry.all].filter((one) => one.users > 0 && !one.pinned && one !== adapter);
+    return starved.length === 0 ? null : `pinning it would leave no slot for adapters in use: ${names(starved)}`;
   }
 
   setPinned(adapter: Adapter, pinned: boolean): void {
@@ -228,9 +229,10 @@ export class Residency {
     const { registry } = this.options;
     this.host.trim(registry.idled.size > 0);
     for (const adapter of registry.idled) {
-      if (this.idleTier !== 'device' && adapter.users === 0 && !adapter.pinned && !this.asks.has(adapter)) {
-        if (adapter.coming) continue; // when it is there
-        this.lower(adapter, this.idleTier);
+      if (adapter.users === 0 && !this.asks.has(adapter)) {
+        if (adapter.coming || adapter.reading) continue; // when it is there
+        adapter.readNanoseconds = 0; // whoever comes next finds it in host memory
+        if (this.idleTier !== 'device' && !adapter.pinned) this.lower(adapter, this.idleTier);
       }
       registry.idled.delete(adapter);
     }
@@ -259,10 +261,13 @@ export class Residency {
     if (this.chosen) return this.place(this.chosen, null);
     for (const adapter of line.order) {
       if (!adapter.uploadable) continue;
-      const victim = places.free > 0 ? null : line.victim(all, this.turns);
+      const victim = places.free > 0 ? null : line.victim(all, this.turns, this.pinned().length < places.slotCount);
       return places.free > 0 || victim !== null ? this.place(adapter, victim) : false;
     }
-    // Nobody who needs one could use a slot now: those who will.
+    // Nobody who needs one could use a slot now: those who have a right to one, and those who will need one.
+    for (const adapter of all) {
+      if (adapter.pinned && adapter.uploadable && this.canPlace('idle')) return this.place(adapter, this.idleVictim());
+    }
     for (const adapter of line.next) {
       if (adapter.uploadable && this.canPlace('idle')) return this.place(adapter, this.idleVictim());
     }
@@ -294,9 +299,9 @@ export class Residency {
     return this.places.free > 0 || (right === 'idle' && this.idleVictim() !== null);
   }
 
-  /** An adapter that somebody has just asked for is not idle. */
+  /** An adapter that somebody has pinned or just asked for is not idle. */
   private idleVictim(): Adapter | null {
-    return idleVictim([...this.options.registry.all].filter((adapter) => !this.asks.has(adapter)));
+    return idleVictim([...this.options.registry.all].filter((one) => !one.pinned && !this.asks.has(one)));
   }
 
   private *asked(right: DeviceRight): Generator<Adapter> {

@@ -8,7 +8,7 @@
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { EngineCore } from '../core.ts';
+import type { EngineCore, LoadError } from '../core.ts';
 import { EngineError } from '../errors.ts';
 import { fingerprintOf } from './loader-fingerprint.ts';
 
@@ -110,18 +110,21 @@ export class AdapterStore {
     const fingerprint = await fingerprintOf(path).catch((error: Error) => `unreadable: ${error.message}`);
     const before = this.known.get(name);
     if (before?.fingerprint === fingerprint) return;
-    const problem = await this.load(name, path, before?.loaded ?? false);
+    const replace = before?.loaded ?? false;
+    const error = await this.load(name, path, replace);
+    // One that is to be replaced can exist and be in the way only while somebody else loads it: looked at again next time.
+    if (replace && error?.code === 'exists') return;
+    const problem = error?.message ?? null;
     // A changed one that is broken now leaves its former self serving: what was asked for last that can be had.
-    this.known.set(name, { fingerprint, loaded: problem === null || (before?.loaded ?? false) });
+    this.known.set(name, { fingerprint, loaded: problem === null || replace });
     if (problem !== null) this.log(`adapter "${name}" is left out: ${problem}`);
     else if (before) this.log(`adapter "${name}" has changed and was taken again`);
   }
 
-  private async load(name: string, path: string, replace: boolean): Promise<string | null> {
+  private async load(name: string, path: string, replace: boolean): Promise<LoadError | null> {
     const { geometry } = this.core.info;
-    if (name === geometry.name) return "its folder has the base model's name";
-    const error = await this.core.loadAdapter(name, path, { to: 'disk', replace });
-    return error?.message ?? null;
+    if (name === geometry.name) return { code: 'bad_path', message: "its folder has the base model's name" };
+    return this.core.loadAdapter(name, path, { to: 'disk', replace });
   }
 
   /** Not waited for: requests that still use it may take long. */

@@ -41,6 +41,10 @@ async function readFully(handle: FileHandle, path: string, at: number, count: nu
   return into;
 }
 
+/** Pipes and devices are none: opening one could wait for ever. */
+export const isFile = async (path: string): Promise<boolean> =>
+  (await stat(path).catch(() => undefined))?.isFile() === true;
+
 /** @throws FileError when there is no such file, it is not a plain one, or it cannot be read */
 export async function openFileSource(path: string): Promise<ByteSource> {
   let handle: FileHandle | undefined;

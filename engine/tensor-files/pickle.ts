@@ -52,6 +52,11 @@ export function unpickle(bytes: Uint8Array, context: PickleContext): PickleValue
   return new Machine(bytes, context).run();
 }
 
+/**
+ * A byte can make a dict, which takes a hundred times its size; what is made is bounded by how much is done. A tensor takes
+ * torch's pickler about 40 opcodes, so that this is room for 50,000 of them.
+ */
+const OPCODES = 2 ** 21;
 const MARK = Symbol('mark');
 type Slot = PickleValue | typeof MARK;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -72,7 +77,8 @@ class Machine {
   }
 
   run(): PickleValue {
-    for (;;) {
+    for (let opcodes = 0; ; opcodes++) {
+      if (opcodes === OPCODES) throw this.error(`expected at most ${OPCODES} opcodes, found more`);
       const opcode = this.unsigned(1);
       if (opcode === 0x2e) break; // STOP
       if (!this.scalar(opcode) && !this.container(opcode) && !this.reference(opcode)) {

@@ -15,7 +15,7 @@ export const shapeText = (shape: readonly number[]): string =>
 /** The first problems, and how many more there are. */
 export function told(problems: readonly string[]): string[] {
   const more = problems.length - PROBLEMS_TOLD;
-  return more > 0 ? [...problems.slice(0, PROBLEMS_TOLD), `and ${more} more of the kind`] : [...problems];
+  return more > 0 ? [...problems.slice(0, PROBLEMS_TOLD), `and ${more} more problems`] : [...problems];
 }
 
 /** What a parsed value is, in words, for "found ..". */

@@ -4,6 +4,7 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isFile } from './byte-source.ts';
 import { FileError } from './file-error.ts';
 import { duplicateMember } from './json-header.ts';
 import { quoted, told, valueText } from './problems.ts';
@@ -12,20 +13,14 @@ import type { OtherTensor, StoredTensor, TensorFile } from './tensor.ts';
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
-const INDEX_BYTES = 100_000_000;
+const INDEX_BYTES = 2 ** 24;
 const SHARDS = 4096;
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (facts) => facts.isFile(),
-    () => false,
-  );
 
 /** @throws FileError when neither form is there, or with every problem of the index and its shards */
 export async function openShardedSafetensors(folder: string): Promise<TensorFile> {
-  if (await exists(join(folder, SINGLE))) return openSafetensors(join(folder, SINGLE));
+  if (await isFile(join(folder, SINGLE))) return openSafetensors(join(folder, SINGLE));
   const index = join(folder, INDEX);
-  if (!(await exists(index))) {
+  if (!(await isFile(index))) {
     throw new FileError(folder, `expected ${SINGLE} or ${INDEX} in the folder, found neither`);
   }
   const shardOf = await readIndex(index);

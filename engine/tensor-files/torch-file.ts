@@ -16,8 +16,8 @@ import type { OtherTensor, StoredTensor, TensorFile } from './tensor.ts';
 import { storageOfId, TensorReference, TORCH_GLOBALS } from './torch-pickle.ts';
 import { openZip } from './zip-archive.ts';
 
-/** About 200 bytes a tensor: room for 300,000. */
-const PICKLE_BYTES = 64_000_000;
+/** About 200 bytes a tensor: room for 80,000. */
+const PICKLE_BYTES = 2 ** 24;
 
 /** A source given stays open when this throws; else close() closes it. @throws FileError with every problem found */
 export async function openTorchFile(from: string | ByteSource): Promise<TensorFile> {

@@ -93,8 +93,9 @@ export class AdapterService {
     if (before.pinned) residency.setPinned(adapter, true);
     // It ends with its own sequences; nobody waits for that.
     residency.retire(before).catch(() => {});
-    // Its pin's slot comes free then. Should its file have gone by now, the next request for it is told.
-    if (adapter.pinned) residency.bring(adapter, 'device', 'need').catch(() => {});
+    // A pinned one comes to the device when a slot is idle, that one's at the latest. Should its file have gone by now, the
+    // next request for it is told.
+    if (adapter.pinned) residency.bring(adapter, 'host', 'need').catch(() => {});
   }
 
   /** Resolves when its last sequence has ended and its memory is free. False when there is none of that name. */
@@ -128,7 +129,10 @@ export class AdapterService {
   }
 
   private async prefetch(adapter: Adapter, to: 'host' | 'device'): Promise<ResidencyError | null> {
-    if (await this.options.residency.bring(adapter, to, 'idle')) return null;
+    const { residency, registry } = this.options;
+    if (await residency.bring(adapter, to, 'idle')) return null;
+    if (registry.get(adapter.name) !== adapter)
+      return refused('not_found', `adapter "${adapter.name}" was unloaded meanwhile`);
     const where = to === 'host' ? 'room in host memory (--max-cpu-loras)' : 'slot (--max-gpu-loras) or host memory';
     return refused('no_slot', `no ${where} for "${adapter.name}": all of it is in use or pinned`);
   }

@@ -92,6 +92,7 @@ class WorkerCore implements EngineCore {
   private latest: EngineStats;
   private readonly known = new Map<string, AdapterInfo>();
   private closing: (() => void) | null = null;
+  private closed: Promise<void> | null = null;
   private dead = false;
 
   constructor(worker: Worker, info: EngineInfo) {
@@ -103,8 +104,7 @@ class WorkerCore implements EngineCore {
         if (this.closing) return this.closing(); // leaving anyway
         this.dead = true;
         this.endAll({ code: 'device_lost', message: why });
-        for (const { reject } of this.calls.values()) reject(new EngineError('device_lost', why));
-        this.calls.clear();
+        this.rejectCalls(why);
         resolve(why);
       };
       worker.on('message', (message: FromWorker) => this.receive(message, die));
@@ -159,17 +159,28 @@ class WorkerCore implements EngineCore {
 
   async close(): Promise<void> {
     if (this.dead) return;
+    this.closed ??= this.end();
+    await this.closed;
+  }
+
+  private async end(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.closing = resolve;
       this.send({ kind: 'close' });
     });
     this.endAll({ code: 'closing', message: 'the engine is shutting down' });
+    this.rejectCalls('the engine is shutting down');
   }
 
   private endAll(error: Parameters<SequenceListener['onError']>[0]): void {
     const ended = [...this.sequences.values()];
     this.sequences.clear();
     for (const { listener } of ended) listener.onError(error);
+  }
+
+  private rejectCalls(why: string): void {
+    for (const { reject } of this.calls.values()) reject(new EngineError('device_lost', why));
+    this.calls.clear();
   }
 
   private send(message: ToWorker): void {

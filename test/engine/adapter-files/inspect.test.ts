@@ -33,6 +33,11 @@ describe('deltaNorm', () => {
     expect(deltaNorm({ a, b }, { rank, scale: 0.7 }) / norm(a, b, rank, 0.7)).toBeCloseTo(1, 12);
   });
 
+  it.each([15, 40, 65536])('agrees with it at rank %i, more than the widths', (rank) => {
+    const [a, b] = [values(rank * 3, 1), values(2 * rank, 2)];
+    expect(deltaNorm({ a, b }, { rank, scale: 0.7 }) / norm(a, b, rank, 0.7)).toBeCloseTo(1, 12);
+  });
+
   it('is 0 for a zero B', () => {
     expect(deltaNorm({ a: values(8, 1), b: new Float32Array(6) }, { rank: 2, scale: 1 })).toBe(0);
   });

@@ -128,6 +128,12 @@ describe('patterns for each of the 560 projections of an 80-layer model', () => 
     expect(withPatterns(pattern).modules.map(({ rank }) => rank)).toEqual(all.map((_, i) => i + 1));
   });
 
+  it('share one budget of steps where they are names too, layers as many as a file claims', () => {
+    const names = Array.from({ length: 20_000 }, (_, i) => [`x${i}_proj`, 1]);
+    const { problems } = targets({ target_modules: 'all-linear', rank_pattern: Object.fromEntries(names) }, 4096);
+    expect(problems).toEqual([expect.stringMatching(/^rank_pattern: the pattern .* takes too long to match/)]);
+  });
+
   it('share one budget of steps', () => {
     const { problems } = withPatterns((name) => `(?:(?:${name})*.*.*.*)*x`);
     expect(problems).toEqual([expect.stringMatching(/^rank_pattern: the pattern .* takes too long to match/)]);

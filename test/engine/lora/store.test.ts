@@ -143,6 +143,29 @@ it('leaves away what was unloaded by hand, until its folder changes', async () =
   expect(names()).toEqual(['support']);
 });
 
+it('comes back to a change that found its adapter being loaded by somebody else', async () => {
+  let byHand: Promise<unknown> | null = null;
+  const contested = {
+    info: core.info,
+    unloadAdapter: (name: string) => core.unloadAdapter(name),
+    loadAdapter: (...args: Parameters<EngineCore['loadAdapter']>) => {
+      // Asked for just before: it is still at work when the store's own is looked at.
+      if (args[2]?.replace) byHand ??= core.loadAdapter(args[0], join(made, '3'), { replace: true });
+      return core.loadAdapter(...args);
+    },
+  };
+  store = new AdapterStore(contested, { folder, refreshSeconds: 0 }, (line) => lines.push(line));
+  await put(1, 'alpha');
+  await store.start();
+  await rm(join(folder, 'alpha'), { recursive: true });
+  await put(2, 'alpha');
+  await store.scan();
+  expect(await byHand).toBeNull();
+  expect(core.adapters()).toMatchObject([{ name: 'alpha', path: join(made, '3') }]);
+  await store.scan();
+  expect(core.adapters()).toMatchObject([{ name: 'alpha', path: join(folder, 'alpha') }]);
+});
+
 it('does not touch an adapter of the same name that came from elsewhere', async () => {
   expect(await core.loadAdapter('support', 'synthetic:rank=2,seed=9')).toBeNull();
   await put(1, 'support');

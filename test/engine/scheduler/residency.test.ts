@@ -29,7 +29,11 @@ interface Arrival {
   cancelAfter: number | null;
 }
 
-type Move = { turn: number; adapter: number; action: 'pin' | 'unpin' | 'evict' | 'drop' | 'prefetch' };
+type Move = {
+  turn: number;
+  adapter: number;
+  action: 'pin' | 'unpin' | 'evict' | 'drop' | 'prefetch' | 'replace' | 'unload';
+};
 
 const file = fc.record<SimulatedFile>({
   rank: fc.integer({ min: 1, max: MAX_RANK }),
@@ -61,7 +65,7 @@ const movesOf = (adapters: number) =>
     fc.record<Move>({
       turn: fc.nat(100),
       adapter: fc.nat(adapters - 1),
-      action: fc.constantFrom('pin', 'unpin', 'evict', 'drop', 'prefetch'),
+      action: fc.constantFrom('pin', 'unpin', 'evict', 'drop', 'prefetch', 'replace', 'unload'),
     }),
     { maxLength: 12 },
   );
@@ -97,10 +101,30 @@ function setUp({ slots, maxCpuLoras, files, maxNumSeqs, blocks, extraTokens }: W
   return { device, adapters };
 }
 
+/** Loads and unloads as the main thread asks for it. */
+const serviceOf = ({ files, registry, residency, slots }: SimulatedAdapters): AdapterService =>
+  new AdapterService({
+    registry,
+    residency,
+    loader: {
+      check: async (path) => {
+        const { rank } = files[path] as SimulatedFile;
+        return { kind: 'lora', format: 'peft', rank, hasColumns: false, fingerprint: '' };
+      },
+    },
+    maxGpuLoras: slots.slots,
+    maxLoraRank: MAX_RANK,
+    merged: null,
+    bytesOf: (rank) => rank,
+  });
+
 /** As worker/adapter-service.ts asks; what is refused is refused. */
 async function move(adapters: SimulatedAdapters, { adapter: i, action }: Move): Promise<unknown> {
-  const { residency } = adapters;
-  const adapter = adapters.adapter(`a${i}`);
+  const { registry, residency } = adapters;
+  const adapter = registry.get(`a${i}`);
+  if (!adapter) return null; // unloaded
+  if (action === 'replace') return serviceOf(adapters).load(adapter.name, adapter.path, { replace: true });
+  if (action === 'unload') return serviceOf(adapters).unload(adapter.name);
   if (action === 'pin') return residency.pin(adapter);
   if (action === 'unpin') return residency.setPinned(adapter, false);
   if (action === 'prefetch') return residency.bring(adapter, 'device', 'idle');
@@ -408,26 +432,19 @@ describe('pins', () => {
   });
 });
 
+const turnsOf = (device: SimulatedDevice, adapters: SimulatedAdapters) => async (count: number) => {
+  for (let i = 0; i < count; i++) {
+    await device.turn();
+    await adapters.tick();
+  }
+};
+
 describe('replacing a pinned adapter', () => {
   it('lets the sequences of the old one end, and then keeps the new one where the old one was', async () => {
     const { device, adapters } = setUp(world({ files: [small, { ...small, readTurns: 3 }] }));
     const { registry, residency } = adapters;
-    const checked = { kind: 'lora', format: 'peft', rank: 8, hasColumns: false, fingerprint: '' } as const;
-    const service = new AdapterService({
-      registry,
-      residency,
-      loader: { check: async () => checked },
-      maxGpuLoras: 1,
-      maxLoraRank: MAX_RANK,
-      merged: null,
-      bytesOf: (rank) => rank,
-    });
-    const turns = async (count: number) => {
-      for (let i = 0; i < count; i++) {
-        await device.turn();
-        await adapters.tick();
-      }
-    };
+    const service = serviceOf(adapters);
+    const turns = turnsOf(device, adapters);
     const pinning = residency.pin(adapters.adapter('a0'));
     await turns(4);
     expect(await pinning).toBeNull();
@@ -435,7 +452,7 @@ describe('replacing a pinned adapter', () => {
     const ofOld = device.add(request(arrival({ maxTokens: 80 })), old);
     await turns(3);
     const replacing = service.load('a0', 'a1', { replace: true });
-    await turns(6);
+    await turns(14);
     expect(await replacing).toBeNull();
     const fresh = adapters.adapter('a0');
     const ofFresh = device.add(request(arrival({ maxTokens: 60 })), fresh);
@@ -449,30 +466,15 @@ describe('replacing a pinned adapter', () => {
 
   it('brings the new one in when the old one has ended, requests or not', async () => {
     const { device, adapters } = setUp(world({ slots: 2, files: [small, small, small] }));
-    const { registry, residency } = adapters;
-    const turns = async (count: number) => {
-      for (let i = 0; i < count; i++) {
-        await device.turn();
-        await adapters.tick();
-      }
-    };
+    const { residency } = adapters;
+    const turns = turnsOf(device, adapters);
     const pinning = residency.pin(adapters.adapter('a0'));
     await turns(4);
     expect(await pinning).toBeNull();
     const life = device.add(request(arrival({ maxTokens: 40 })), adapters.adapter('a0'));
     device.add(request(arrival({ maxTokens: 300 })), adapters.adapter('a1'));
     await turns(3);
-    const service = new AdapterService({
-      registry,
-      residency,
-      loader: {
-        check: async () => ({ kind: 'lora', format: 'peft', rank: 8, hasColumns: false, fingerprint: '' }) as const,
-      },
-      maxGpuLoras: 2,
-      maxLoraRank: MAX_RANK,
-      merged: null,
-      bytesOf: (rank) => rank,
-    });
+    const service = serviceOf(adapters);
     const replacing = service.load('a0', 'a2', { replace: true });
     await turns(4);
     expect(await replacing).toBeNull();
@@ -485,14 +487,11 @@ describe('replacing a pinned adapter', () => {
 describe('a read that outlives who wanted it', () => {
   it('leaves the adapter where idle ones go', async () => {
     const { device, adapters } = setUp(world({ files: [{ ...small, readTurns: 6 }] }));
-    await adapters.residency.setIdleTier('disk');
+    const idling = adapters.residency.setIdleTier('disk');
+    const turns = turnsOf(device, adapters);
+    await turns(2);
+    await idling;
     const life = device.add(request(arrival({})), adapters.adapter('a0'));
-    const turns = async (count: number) => {
-      for (let i = 0; i < count; i++) {
-        await device.turn();
-        await adapters.tick();
-      }
-    };
     await turns(2);
     expect(adapters.reading).toBe(1);
     device.cancel(life);
@@ -506,7 +505,7 @@ describe('an adapter that lies in host memory', () => {
     const { device, adapters } = setUp(world({ files: [{ ...small, readTurns: 2 }] }));
     const adapter = adapters.adapter('a0');
     const reading = adapters.residency.bring(adapter, 'host', 'idle');
-    for (let i = 0; i < 8; i++) await adapters.tick();
+    await turnsOf(device, adapters)(8);
     expect([await reading, adapter.tier, adapter.readNanoseconds]).toEqual([true, 'host', 0]);
     device.add(request(arrival({ maxTokens: 3 })), adapter);
     await runToEnd(device, adapters);

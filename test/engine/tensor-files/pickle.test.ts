@@ -125,6 +125,13 @@ describe('refusals', () => {
     expect(() => read(text)).toThrow(message);
   });
 
+  it.each([
+    ['dicts', `${'}'.repeat(2_200_000)}.`],
+    ['memo entries', `N${'\x94'.repeat(2_200_000)}.`],
+  ])('%s without end, which would take a hundred times their bytes', (_, text) => {
+    expect(() => read(text)).toThrow('expected at most 2097152 opcodes');
+  });
+
   it('takes nesting of any depth without running out of stack', () => {
     expect(() => read(`${']'.repeat(200_000)}${'a'.repeat(199_999)}.`)).not.toThrow();
     // t = (t, t), 200 times over in 1,200 bytes: 2^200 leaves, if something walked them. The dict's value is the last of them.

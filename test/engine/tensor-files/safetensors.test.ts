@@ -94,6 +94,11 @@ describe('refusals', () => {
       fileOf('{}', 0, 2n ** 63n),
       'expected a header of at most 2 bytes (what the file has left), found a length of 9223372036854775808',
     ],
+    [
+      'a header that would take seconds and gigabytes to parse',
+      fileOf('{}', 2 ** 24, 2n ** 24n + 1n),
+      'expected a header of at most 16777216 bytes (room for 100,000 tensors), found a length of 16777217',
+    ],
     ['text that is no JSON', fileOf('{"a":'), 'expected a JSON header of 5 bytes, found text that is none'],
     ['bytes that are no UTF-8', fileOf('{}', 0).map((byte, i) => (i === 8 ? 0xff : byte)), 'found text that is none'],
     ['a list', fileOf('[]'), 'expected the header to be a JSON object, found a list'],
@@ -160,7 +165,7 @@ describe('refusals', () => {
     const many = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`t${i}`, 1]));
     const told = await open(fileOf(many)).catch((e) => e);
     expect(told.problems).toHaveLength(21);
-    expect(told.problems[20]).toBe('and 980 more of the kind');
+    expect(told.problems[20]).toBe('and 980 more problems');
   });
 });
 

@@ -169,7 +169,7 @@ describe('what is refused, each by name', () => {
       deep,
     );
     expect(problems).toHaveLength(21);
-    expect(problems.at(-1)).toBe(`and ${38 * 9 - 20} more of the kind`);
+    expect(problems.at(-1)).toBe(`and ${38 * 9 - 20} more problems`);
   });
 });
 

@@ -192,7 +192,7 @@ test('close ends what is in progress with its reason, and is not taken for a dea
   });
   const running = follow({ prompt: prompt(1, 10), maxTokens: 200 }, closing);
   await running.reached(2);
-  await closing.close();
+  await Promise.all([closing.close(), closing.close()]);
   expect(await running.ended).toMatchObject({ code: 'closing' });
   const heard = running.ids.length;
   await new Promise((resolve) => setTimeout(resolve, 200));
