@@ -81,7 +81,7 @@ describe('the launcher', () => {
       ready: false,
       protocol: 1,
       code: 'usage',
-      message: expect.stringContaining('accepted: llama-3-8b'),
+      message: expect.stringContaining('expected a Hugging Face folder or one of llama-3-8b'),
       hint: expect.any(String),
     });
     const { code, stderr } = await ended;
