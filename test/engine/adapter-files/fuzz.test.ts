@@ -119,8 +119,11 @@ it.each(ADAPTERS)('a %s adapter with fields of its config changed', async (_, co
   const written = await outcome(folder);
   expect(written).not.toBeNull();
   let accepted = 0;
+  // Mostly the fields it has, as any other is refused in Tied-LoRA's form.
+  const own = { weight: 5, arbitrary: fc.constantFrom(...Object.keys(config)) };
+  const change = fc.tuple(fc.oneof(own, field), anything);
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.tuple(field, anything), { minLength: 1, maxLength: 3 }), async (changes) => {
+    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
       await writeFile(path, JSON.stringify(Object.fromEntries([...Object.entries(config), ...changes])));
       const read = await outcome(folder);
       // What is accepted has the same values: only the scale may follow the config, and Tied-LoRA's layers.
@@ -129,7 +132,8 @@ it.each(ADAPTERS)('a %s adapter with fields of its config changed', async (_, co
       const report = await inspectAdapter(folder, SMALL);
       expect(report.problems.length === 0).toBe(read !== null);
     }),
-    { numRuns: 120 },
+    // The example is one that all of them take: chance alone leaves all refused in some runs.
+    { numRuns: 120, examples: [[[['base_model_name_or_path', null]]]] },
   );
   expect(accepted).toBeGreaterThan(0);
 });
