@@ -51,6 +51,8 @@ export class KernelCompiler {
   readonly device: GPUDevice;
   private readonly modules = new Map<string, Promise<GPUShaderModule>>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
+  /** Drivers take seconds over a kernel when it first runs; the same constants must not cost that twice. */
+  private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
 
   constructor(device: GPUDevice) {
     this.device = device;
@@ -62,21 +64,12 @@ export class KernelCompiler {
     constants: Record<string, number>,
     options: { dynamicOffset?: boolean } = {},
   ): Promise<CompiledKernel> {
-    const module = await this.module(kernel.name);
-    const layout = this.layout(kernel, options.dynamicOffset ?? false);
-    const pipeline = await this.device
-      .createComputePipelineAsync({
-        label: kernel.name,
-        layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: kernel.entry, constants },
-      })
-      .catch((cause: unknown) => {
-        const why = cause instanceof Error ? cause.message : String(cause);
-        throw new EngineError(
-          'bug',
-          `kernel ${kernel.name} (${kernel.entry}) with ${JSON.stringify(constants)}: ${why}`,
-        );
-      });
+    const dynamicOffset = options.dynamicOffset ?? false;
+    const layout = this.layout(kernel, dynamicOffset);
+    const key = JSON.stringify([kernel.name, kernel.entry, dynamicOffset, constants]);
+    const making = this.pipelines.get(key) ?? this.makePipeline(kernel, constants, layout);
+    this.pipelines.set(key, making);
+    const pipeline = await making;
     const bind = (...buffers: Bound[]): GPUBindGroup =>
       this.device.createBindGroup({
         label: kernel.name,
@@ -87,6 +80,24 @@ export class KernelCompiler {
         })),
       });
     return { kernel, pipeline, bind };
+  }
+
+  private async makePipeline(
+    { name, entry }: Kernel,
+    constants: Record<string, number>,
+    layout: GPUBindGroupLayout,
+  ): Promise<GPUComputePipeline> {
+    const module = await this.module(name);
+    return this.device
+      .createComputePipelineAsync({
+        label: name,
+        layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: entry, constants },
+      })
+      .catch((cause: unknown) => {
+        const why = cause instanceof Error ? cause.message : String(cause);
+        throw new EngineError('bug', `kernel ${name} (${entry}) with ${JSON.stringify(constants)}: ${why}`);
+      });
   }
 
   private module(name: string): Promise<GPUShaderModule> {

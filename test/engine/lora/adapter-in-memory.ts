@@ -22,6 +22,7 @@ export const SMALL: Geometry = {
   heads: 2,
   kvHeads: 1,
   headDim: 64,
+  vocab: 128,
 };
 
 export interface Wanted {
