@@ -27,6 +27,9 @@ export type TokenBytes = (text: string) => ArrayLike<number>;
 /** Characters encoded at a time, about; a piece ends at the next word. */
 const PIECE_CHARACTERS = 256;
 
+/** A longer text is no answer of a model, and cutting it would hold up the counting of all others (about 1 s a million). */
+const COUNTED_CHARACTERS = 1_000_000;
+
 /** The server's own running counts taken apart; null when it has none, or none that can be believed. */
 export function runningTokens(chunks: readonly ContentChunk[]): ChunkTokens | null {
   if (chunks.length === 0) return { tokens: [], source: 'unknown' };
@@ -51,7 +54,7 @@ export async function uncountedTokens(
   tokenBytes: TokenBytes | null,
   pause: () => Promise<void> = () => new Promise(setImmediate),
 ): Promise<ChunkTokens> {
-  if (tokenBytes !== null) {
+  if (tokenBytes !== null && lengthOf(chunks) <= COUNTED_CHARACTERS) {
     const tokens = await tokenized(chunks, tokenBytes, pause);
     const sum = tokens.reduce((total, n) => total + n, 0);
     if (finalTokens === null || finalTokens === sum) return { tokens, source: 'tokenizer' };
@@ -83,6 +86,8 @@ async function tokenized(
   }
   return tokens;
 }
+
+const lengthOf = (chunks: readonly ContentChunk[]) => chunks.reduce((sum, { text }) => sum + text.length, 0);
 
 const byteLength = (text = ''): number => Buffer.byteLength(text);
 

@@ -2,20 +2,20 @@
  * The measuring client: a request goes out, a record comes back, whatever happens in between.
  *
  * In: RequestSpecs and how this run sends them. Out: RequestRecords with integer-nanosecond stamps taken when bytes
- * arrived. `send` never rejects: every outcome is a record with a name. Tokens per chunk are worked out after a stream
- * has ended, one answer at a time and in small pieces, so that no other stream's stamps wait for it.
+ * arrived. `send` never rejects: every outcome is a record with a name. Where a server does not count tokens as it
+ * streams, the answer's texts come along, to be counted where no stream's stamps wait for it (`counted`).
  *
- *   spec -> request-body -> exchange (transport, sse, stream-reader) -> chunk-tokens -> verdict -> record
+ *   spec -> request-body -> exchange (transport, sse, stream-reader) -> verdict -> record [-> chunk-tokens -> record]
  */
 import { BenchError } from '../errors.ts';
 import type { RequestError, RequestRecord } from '../result/schema.ts';
 import type { RequestSpec } from '../workload/request.ts';
-import { type ChunkTokens, runningTokens, type TokenBytes, uncountedTokens } from './chunk-tokens.ts';
+import { type ContentChunk, runningTokens, type TokenBytes, uncountedTokens } from './chunk-tokens.ts';
 import { chat } from './dialects/chat.ts';
 import { completions } from './dialects/completions.ts';
 import { exchange, type Outcome } from './exchange.ts';
 import { redactor } from './redact.ts';
-import { type Capabilities, requestBody, withoutRefused } from './request-body.ts';
+import { allRefused, type Capabilities, NOTHING_REFUSED, requestBody, withoutRefused } from './request-body.ts';
 import { timeoutsOf } from './timeouts.ts';
 import { createTransport } from './transport.ts';
 
@@ -25,12 +25,10 @@ export interface ClientOptions {
   api: 'completions' | 'chat';
   /** The base model's name, sent when a request names no adapter. */
   model: string;
+  /** Where a request names its adapter; in the model's place if not given. */
+  adapterField?: 'model' | 'lora_path';
   apiKey: string | null;
   headers: Record<string, string>;
-  /** Connections that `connect()` opens when it is given no number; more are opened whenever all are busy. */
-  connections: number;
-  /** Cuts a text into tokens, for servers that don't count per chunk; null when no tokenizer is at hand. */
-  tokenBytes: TokenBytes | null;
 }
 
 export interface SendContext {
@@ -44,19 +42,22 @@ export interface SendContext {
   seed?: number;
 }
 
+/** A request's record, and what is still to be counted in it. */
+export interface Answer {
+  record: RequestRecord;
+  /** Its content chunks, where the server has not counted tokens chunk by chunk: `counted` then completes the record. */
+  uncounted: ContentChunk[] | null;
+}
+
 export interface Client {
-  /**
-   * Never rejects. An aborted signal makes the outcome `cancelled`. `ended` is called when the request is over, with the
-   * name of what went wrong on the way; its record may take a little longer, while tokens are counted.
-   */
-  send(
-    spec: RequestSpec,
-    context: SendContext,
-    signal?: AbortSignal,
-    ended?: (error: RequestError | null) => void,
-  ): Promise<RequestRecord>;
+  /** Never rejects. An aborted signal makes the outcome `cancelled`. */
+  send(spec: RequestSpec, context: SendContext, signal?: AbortSignal): Promise<Answer>;
   /** Opens connections ahead until `count` are open. @throws BenchError TARGET_UNREACHABLE, UNSUPPORTED (a limit here) */
-  connect(count?: number): Promise<void>;
+  connect(count: number): Promise<void>;
+  /** What the server has refused so far, and therefore is not asked for any more. */
+  readonly can: Capabilities;
+  /** Learns what another client of the same server has found out. */
+  learn(refused: Capabilities): void;
   /** Requests still under way end as failed or cancelled. */
   close(): Promise<void>;
 }
@@ -69,41 +70,46 @@ export function createClient(options: ClientOptions): Client {
   const headers = headersOf(options);
   const redact = redactor(options.apiKey, options.headers);
   const transport = createTransport(new URL(url.origin));
-  let can: Capabilities = { continuousUsage: true, streamOptions: true };
-  /** One answer's tokens after the other's: together they would fill a turn of the event loop. */
-  let counting: Promise<unknown> = Promise.resolve();
-  const tokensOf = ({ stream }: Outcome): Promise<ChunkTokens> | ChunkTokens => {
-    const running = runningTokens(stream.chunks);
-    if (running !== null) return running;
-    const finalTokens = stream.usage?.completion_tokens ?? null;
-    const counted = counting.then(() => uncountedTokens(stream.chunks, finalTokens, options.tokenBytes));
-    counting = counted.catch(() => {}); // `counted` tells; the next answer's turn comes all the same
-    return counted;
+  const { model, adapterField = 'model' } = options;
+  const named = { model, adapterField };
+  let can = NOTHING_REFUSED;
+  const learn = (next: Capabilities) => {
+    // Another request may have learnt more meanwhile: never ask again for what was refused.
+    can = allRefused(can, next);
   };
 
   return {
-    async send(spec, context, signal, ended) {
+    async send(spec, context, signal) {
       const timeouts = timeoutsOf(context.timeoutMs);
       for (let again = false; ; again = true) {
         const asked = can;
-        const body = requestBody(dialect, spec, { ...context, model: options.model }, asked);
+        const body = requestBody(dialect, spec, { ...context, ...named }, asked);
         const request = { path, method: 'POST' as const, headers, body };
         const outcome = await exchange(transport, request, dialect, timeouts, signal);
-        const next = outcome.status === 400 && outcome.detail !== null ? withoutRefused(asked, outcome.detail) : null;
-        if (next === null) {
-          ended?.(outcome.error);
-          return recordOf(spec, context, outcome, await tokensOf(outcome), options, redact, again);
-        }
-        // Another request may have learnt more meanwhile: never ask again for what was refused.
-        can = {
-          continuousUsage: can.continuousUsage && next.continuousUsage,
-          streamOptions: can.streamOptions && next.streamOptions,
-        };
+        const next = withoutRefused(asked, outcome.refused);
+        if (next === null) return answerOf(spec, context, outcome, options, redact, again);
+        learn(next);
       }
     },
-    connect: (count = options.connections) => transport.connect(count),
+    connect: (count) => transport.connect(count),
+    get can() {
+      return can;
+    },
+    learn,
     close: () => transport.close(),
   };
+}
+
+/**
+ * The record with the tokens of its chunks, from a tokenizer or by the server's own sum (chunk-tokens.ts).
+ * @param tokenBytes cuts a text into tokens; null when no tokenizer is at hand
+ */
+export async function counted({ record, uncounted }: Answer, tokenBytes: TokenBytes | null): Promise<RequestRecord> {
+  if (uncounted === null) return record;
+  const finalTokens = record.usage?.completion_tokens ?? null;
+  const { tokens, source } = await uncountedTokens(uncounted, finalTokens, tokenBytes);
+  const chunks = record.chunks.map(([at], i): [number, number | null] => [at, tokens[i] ?? null]);
+  return { ...record, chunks, tokenSource: source };
 }
 
 function baseOf(text: string): URL {
@@ -128,18 +134,18 @@ function headersOf({ apiKey, headers }: ClientOptions): Record<string, string> {
   };
 }
 
-function recordOf(
+function answerOf(
   spec: RequestSpec,
   context: SendContext,
   outcome: Outcome,
-  { tokens, source }: ChunkTokens,
   options: ClientOptions,
   redact: (text: string) => string,
   again: boolean,
-): RequestRecord {
+): Answer {
   const { sent, stream } = outcome;
+  const running = runningTokens(stream.chunks);
   const fault = outcome.cancelled ? null : outcome.error !== null ? outcome : faultOf(spec, outcome);
-  return {
+  const record: RequestRecord = {
     run: context.run,
     attempt: context.attempt,
     i: spec.i,
@@ -150,7 +156,7 @@ function recordOf(
     intended: spec.intendedOffset === null || again ? sent : context.intended,
     sent,
     firstByte: outcome.firstByte,
-    chunks: stream.stamps.map((at, i) => [at - sent, tokens[i] ?? null]),
+    chunks: stream.stamps.map((at, i) => [at - sent, running?.tokens[i] ?? null]),
     firstOutput: stream.firstOutput === null ? null : stream.firstOutput - sent,
     end: outcome.end,
     outcome: outcome.cancelled ? 'cancelled' : fault === null ? 'ok' : 'failed',
@@ -159,9 +165,10 @@ function recordOf(
     usage: stream.usage,
     asked: { promptTokens: spec.promptTokens, outputTokens: spec.outputTokens },
     finish: stream.finish,
-    tokenSource: source,
+    tokenSource: running?.source ?? 'unknown',
     timings: stream.timings,
   };
+  return { record, uncounted: running === null ? stream.chunks : null };
 }
 
 /** What is wrong with an answer that came through whole. */

@@ -1,8 +1,8 @@
 /**
  * Names for what goes wrong on the wire: an HTTP status, or an error of undici or a socket in some phase of a request.
  *
- * Codes come from Node's system errors and undici's `UND_ERR_*`; its HTTP parser's errors have
- * a name and no code.
+ * Codes come from Node's system errors, OpenSSL's as Node names them, and undici's `UND_ERR_*`; its HTTP parser's errors
+ * have a name and no code.
  */
 import type { RequestError } from '../result/schema.ts';
 
@@ -21,9 +21,14 @@ export function errorOfFailure(failure: Error, phase: Phase): RequestError {
     if (code === 'ECONNREFUSED') return 'connect_refused';
     return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' ? 'connect_timeout' : 'connect_failed';
   }
-  if (phase === 'sent') return failure.name === 'HTTPParserError' ? 'bad_body' : 'reset_before_headers';
-  return 'reset_mid_stream';
+  if (isNotHttp(failure)) return 'bad_body';
+  return phase === 'sent' ? 'reset_before_headers' : 'reset_mid_stream';
 }
+
+/** Other bytes, broken chunk framing, or headers of more than Node takes (16 KiB); not a body that ended with its connection. */
+const isNotHttp = (failure: Error): boolean =>
+  codeOf(failure) === 'UND_ERR_HEADERS_OVERFLOW' ||
+  (failure.name === 'HTTPParserError' && !failure.message.includes('Invalid EOF state'));
 
 const OWN_LIMITS: Readonly<Record<string, OwnLimit>> = {
   EMFILE: { is: "this machine's limit of open files is too low", remedy: 'raise it: ulimit -n' },
@@ -63,8 +68,21 @@ export function wordsOfFailure(failure: Error): string {
   const code = codeOf(failure);
   const words = code === '' || plain.includes(code) ? plain : `${plain} (${code})`;
   const own = ownLimitOf(failure);
-  return own === null ? words : `${own.is} for another connection (${words}); ${own.remedy}`;
+  if (own !== null) return `${own.is} for another connection (${words}); ${own.remedy}`;
+  const hint = TLS_HINTS.find(([codes]) => codes.test(code))?.[1];
+  return hint === undefined ? words : `${words}; ${hint}`;
 }
+
+/** What may be done about a TLS handshake that failed. */
+const TLS_HINTS: readonly (readonly [RegExp, string])[] = [
+  [
+    /SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|^CERT_(UNTRUSTED|SIGNATURE)/,
+    "this machine does not trust the server's certificate: set NODE_EXTRA_CA_CERTS to the PEM file of its authority",
+  ],
+  [/^CERT_HAS_EXPIRED$|^CERT_NOT_YET_VALID$/, "renew the server's certificate, or set this machine's clock"],
+  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'use a host name that the certificate names'],
+  [/^EPROTO$|^ERR_SSL_/, 'does the server speak https at this port?'],
+];
 
 export const TIMEOUT_OF_PHASE: Record<Phase, RequestError> = {
   connecting: 'connect_timeout',

@@ -1,35 +1,44 @@
 /**
  * Server-sent events out of a byte stream, as it arrives.
  *
- * In: buffers cut at any byte, each with its arrival stamp. Out: the data of every event, with the stamp of the buffer
- * that completed it. Bytes are decoded a whole line at a time, so a character cut in two is mended before it is read.
+ * In: buffers cut at any byte, each with its arrival stamp. Out: the data and type of every event, with the stamp of the
+ * buffer that completed it. Bytes are decoded a whole line at a time, so a character cut in two is mended before it is read.
  *
  * Format: WHATWG HTML, section 9.2.6 "Interpreting an event stream" (LF, CR and CRLF end lines; ":" starts a comment;
- * several data lines are joined by a newline; a blank line ends an event). `event`, `id` and `retry` play no part in
- * OpenAI's streams and are skipped.
+ * several data lines are joined by a newline; a blank line ends an event). `id` and `retry` play no part in OpenAI's
+ * streams and are skipped. One departure: an event that the end of the stream cuts off before its blank line counts.
  */
 const LF = 0x0a;
 const CR = 0x0d;
 const BYTE_ORDER_MARK = '\uFEFF';
 
-/** A line longer than this is no event of a language model; without a limit, one endless line would eat the memory. */
-export const LINE_LIMIT_BYTES = 64 * 1024 * 1024;
+/**
+ * A line or an event longer than this is none of a language model: without a limit an endless one would eat the memory,
+ * and parsing a huge one would hold up every other stream's stamps (4 MiB take 3 to 20 ms).
+ */
+export const EVENT_LIMIT_BYTES = 4 * 1024 * 1024;
+/** What a parser keeps for the next half line once a longer one is over. */
+const IDLE_BYTES = 16 * 1024;
+
+/** `type` is the event's `event:` field, '' where it has none. */
+export type OnEvent = (data: string, at: number, type: string) => void;
 
 export class SseParser {
-  readonly #onData: (data: string, at: number) => void;
-  /** Bytes of the line that is not complete yet, in the pieces they came in: joining on every read would be quadratic. */
-  #pieces: Buffer[] = [];
-  #pieceBytes = 0;
+  readonly #onEvent: OnEvent;
+  /** Bytes of the line that is not complete yet, at the front of a buffer that doubles as it fills. */
+  #held = Buffer.alloc(0);
+  #heldBytes = 0;
   #data: string | null = null;
+  #type = '';
   /** The last line ended with CR at the end of a buffer: a LF at the start of the next belongs to it. */
   #afterReturn = false;
   #firstLine = true;
 
-  constructor(onData: (data: string, at: number) => void) {
-    this.#onData = onData;
+  constructor(onEvent: OnEvent) {
+    this.#onEvent = onEvent;
   }
 
-  /** @throws RangeError when a line exceeds LINE_LIMIT_BYTES */
+  /** @throws RangeError when a line or an event exceeds EVENT_LIMIT_BYTES; the parser is of no use afterwards */
   push(bytes: Buffer, at: number): void {
     let start = 0;
     if (this.#afterReturn && bytes.length > 0) {
@@ -50,28 +59,38 @@ export class SseParser {
       }
       if (nextFeed !== -1 && nextFeed < start) nextFeed = bytes.indexOf(LF, start);
     }
-    if (start < bytes.length) this.#keep(bytes.subarray(start));
+    if (start < bytes.length) this.#hold(bytes.subarray(start));
   }
 
   /** The stream ended: an event whose lines are complete counts although its blank line is missing; half a line doesn't. */
   end(at: number): void {
-    this.#pieces = [];
-    this.#pieceBytes = 0;
+    this.#heldBytes = 0;
     this.#dispatch(at);
   }
 
-  #keep(rest: Buffer): void {
-    this.#pieceBytes += rest.length;
-    if (this.#pieceBytes > LINE_LIMIT_BYTES) throw new RangeError(`a line of more than ${LINE_LIMIT_BYTES} bytes`);
-    // A copy: the reader may reuse its memory once push() has returned.
-    this.#pieces.push(Buffer.from(rest));
+  /** Copies the bytes: the reader may reuse its memory once push() has returned. */
+  #hold(rest: Buffer): void {
+    const length = this.#heldBytes + rest.length;
+    if (length > EVENT_LIMIT_BYTES) throw tooLong('a line');
+    if (length > this.#held.length) {
+      const grown = Buffer.allocUnsafe(Math.min(EVENT_LIMIT_BYTES, Math.max(length, 2 * this.#held.length, 1024)));
+      this.#held.copy(grown, 0, 0, this.#heldBytes);
+      this.#held = grown;
+    }
+    rest.copy(this.#held, this.#heldBytes);
+    this.#heldBytes = length;
   }
 
+  /** The line that `tail` ends; valid until the next #hold(). */
   #complete(tail: Buffer): Buffer {
-    if (this.#pieceBytes === 0) return tail;
-    const line = Buffer.concat([...this.#pieces, tail]);
-    this.#pieces = [];
-    this.#pieceBytes = 0;
+    if (this.#heldBytes === 0) {
+      if (tail.length > EVENT_LIMIT_BYTES) throw tooLong('a line');
+      return tail;
+    }
+    this.#hold(tail);
+    const line = this.#held.subarray(0, this.#heldBytes);
+    this.#heldBytes = 0;
+    if (this.#held.length > IDLE_BYTES) this.#held = Buffer.alloc(0);
     return line;
   }
 
@@ -88,16 +107,25 @@ export class SseParser {
     }
     const colon = line.indexOf(':');
     const field = colon === -1 ? line : line.slice(0, colon);
-    if (field !== 'data') return;
+    if (field !== 'data' && field !== 'event') return;
     let value = colon === -1 ? '' : line.slice(colon + 1);
     if (value.startsWith(' ')) value = value.slice(1);
+    if (field === 'event') {
+      this.#type = value;
+      return;
+    }
     this.#data = this.#data === null ? value : `${this.#data}\n${value}`;
+    if (this.#data.length > EVENT_LIMIT_BYTES) throw tooLong('an event');
   }
 
   #dispatch(at: number): void {
     const data = this.#data;
-    if (data === null) return;
+    const type = this.#type;
     this.#data = null;
-    this.#onData(data, at);
+    this.#type = '';
+    if (data !== null) this.#onEvent(data, at, type);
   }
 }
+
+const tooLong = (what: string) =>
+  new RangeError(`${what} of more than ${EVENT_LIMIT_BYTES} bytes is none of a language model`);

@@ -24,3 +24,12 @@ export function timeoutsOf(totalMs: number): Timeouts {
     totalMs,
   };
 }
+
+/**
+ * [DONE] says that the answer is whole; the body's end should follow at once. A server that never closes loses its
+ * connection after this, and its lane of a closed loop as much time.
+ */
+export const DONE_GRACE_MS = 250;
+
+/** How long the body of an error answer is waited for: its status has said enough. */
+export const ERROR_BODY_MS = 1_000;

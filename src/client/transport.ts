@@ -8,6 +8,7 @@
  * behind another; `connect(n)` opens them ahead, TLS included, so that no handshake falls into what is measured.
  * undici's connector sets TCP_NODELAY. Its own timeouts are off: exchange.ts times each phase.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import { buildConnector, Client, type Dispatcher } from 'undici';
 import { BenchError } from '../errors.ts';
@@ -29,7 +30,7 @@ export interface OutgoingRequest {
 export interface ExchangeHandler {
   /** The request is being written to a connected socket. */
   sent(at: number): void;
-  headers(status: number, at: number): void;
+  headers(status: number, at: number, fields: IncomingHttpHeaders): void;
   data(bytes: Buffer, at: number): void;
   end(at: number): void;
   error(failure: Error, at: number): void;
@@ -190,8 +191,8 @@ export function createTransport(origin: URL): Transport {
             if (abandoned) started.abort(new Error('given up before it was sent'));
             else handler.sent(now());
           },
-          onResponseStart(_, status) {
-            if (!abandoned) handler.headers(status, now());
+          onResponseStart(_, status, fields) {
+            if (!abandoned) handler.headers(status, now(), fields);
           },
           onResponseData(_, bytes) {
             const at = now();

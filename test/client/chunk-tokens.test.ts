@@ -58,6 +58,19 @@ describe('uncountedTokens', () => {
     expect((await uncountedTokens(texts('a', 'b'), null, null)).source).toBe('unknown');
   });
 
+  it('does not cut up what is too long to be an answer', async () => {
+    const cuts: number[] = [];
+    const spy: TokenBytes = (text) => {
+      cuts.push(text.length);
+      return letters(text);
+    };
+    const huge = texts('x'.repeat(600_000), 'y'.repeat(600_000));
+    expect(await uncountedTokens(huge, null, spy)).toEqual({ tokens: [null, null], source: 'unknown' });
+    expect((await uncountedTokens(huge, 2, spy)).source).toBe('one_per_chunk');
+    expect(cuts).toEqual([]);
+    expect((await uncountedTokens(huge.slice(0, 1), null, spy)).tokens).toEqual([600_000]);
+  });
+
   it("gives Llama 3's tokenizer's own cut of the whole text, however long", async () => {
     const word = fc.constantFrom(
       'the',

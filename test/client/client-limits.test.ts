@@ -34,8 +34,7 @@ it('with 60 files, 200 connections are refused with the remedy, and requests bey
   open.push(server.close, emitted.remove);
   const script = `
     const { createClient } = await import(${JSON.stringify(pathToFileURL(emitted.pathOf('src/client/client.ts')).href)});
-    const options = { url: ${JSON.stringify(server.url)}, api: 'completions', model: 'base', apiKey: null, headers: {},
-      connections: 1, tokenBytes: null };
+    const options = { url: ${JSON.stringify(server.url)}, api: 'completions', model: 'base', apiKey: null, headers: {} };
     const ahead = createClient(options);
     const refused = await ahead.connect(200).catch(({ code, exitCode, message }) => ({ code, exitCode, message }));
     await ahead.close();
@@ -43,7 +42,8 @@ it('with 60 files, 200 connections are refused with the remedy, and requests bey
     const spec = { phase: 'measure', adapter: null, prompt: 'a', promptTokens: 1, outputTokens: 2, control: 'exact',
       intendedOffset: null };
     const context = { run: 'c1.0', attempt: 1, intended: 0, temperature: 0, extraBody: {}, timeoutMs: 10000 };
-    const records = await Promise.all(Array.from({ length: 80 }, (_, i) => client.send({ ...spec, i }, context)));
+    const answers = await Promise.all(Array.from({ length: 80 }, (_, i) => client.send({ ...spec, i }, context)));
+    const records = answers.map(({ record }) => record);
     await client.close();
     console.log(JSON.stringify({ refused, errors: records.map(({ error }) => error), detail: records.at(-1).detail }));`;
   const node = [process.execPath, '--input-type=module', '-e', script];

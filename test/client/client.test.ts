@@ -1,9 +1,8 @@
 /** The client against a real server: what it sends, what it takes for content, and that its stamps are the server's. */
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Client, ClientOptions } from '../../src/client/client.ts';
 import { now } from '../../src/client/clock.ts';
 import { startTimedServer, type TimedServer, type TimedServerOptions } from '../support/timed-server.ts';
-import { clientFor, context, spec } from './sending.ts';
+import { type CountingClient, type CountingOptions, clientFor, context, spec } from './sending.ts';
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -12,8 +11,8 @@ afterEach(async () => {
 
 async function serve(
   server: Partial<TimedServerOptions> = {},
-  options: Partial<ClientOptions> = {},
-): Promise<{ server: TimedServer; client: Client }> {
+  options: CountingOptions = {},
+): Promise<{ server: TimedServer; client: CountingClient }> {
   const started = await startTimedServer({ clock: now, ttftMs: 5, gapMs: 1, ...server });
   const client = clientFor(started.url, options);
   open.push(started, client);
@@ -155,18 +154,6 @@ describe('a record', () => {
     const twelve = await serve({ usage: 'final', tokensPerChunk: 3 }, { tokenBytes: twoAWord });
     const other = await twelve.client.send(spec({ outputTokens: 12 }), context());
     expect(other).toMatchObject({ outcome: 'ok', tokenSource: 'unknown' });
-  });
-
-  it('says that the request is over before it counts tokens', async () => {
-    const order: string[] = [];
-    const tokenBytes = (text: string) => {
-      order.push('counted');
-      return twoAWord(text);
-    };
-    const { client } = await serve({ usage: 'none' }, { tokenBytes });
-    const record = await client.send(spec(), context(), undefined, (error) => order.push(`over ${error}`));
-    expect(record.tokenSource).toBe('tokenizer');
-    expect(order).toEqual(['over null', 'counted']);
   });
 
   it('counts one token a chunk where the final usage says so', async () => {

@@ -1,9 +1,11 @@
-/** Everything that can go wrong ends in one record with one name, in its time, and leaves other requests alone. */
+/**
+ * What can go wrong ends in one record with one name: statuses, timeouts, no server, wrong lengths, signals, and no secrets
+ * in any of it. Everything else that servers do is in faults.test.ts.
+ */
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Client, ClientOptions } from '../../src/client/client.ts';
-import { type Fault, startTimedServer, type TimedServer, type TimedServerOptions } from '../support/timed-server.ts';
-import { clientFor, context, spec } from './sending.ts';
+import { startTimedServer, type TimedServer, type TimedServerOptions } from '../support/timed-server.ts';
+import { type CountingClient, type CountingOptions, clientFor, context, spec } from './sending.ts';
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -12,49 +14,32 @@ afterEach(async () => {
 
 async function serve(
   server: Partial<TimedServerOptions> = {},
-  options: Partial<ClientOptions> = {},
-): Promise<{ server: TimedServer; client: Client }> {
+  options: CountingOptions = {},
+): Promise<{ server: TimedServer; client: CountingClient }> {
   const started = await startTimedServer({ ttftMs: 5, gapMs: 1, ...server });
   const client = clientFor(started.url, options);
   open.push(started, client);
   return { server: started, client };
 }
 
-const status = (code: number): Fault => ({ status: code, body: `{"error":{"message":"no: ${code}"}}` });
-
 describe('faults', () => {
   it.each([
-    ['reset_before_headers', 'reset_before_headers', 0],
-    ['reset_mid_stream', 'reset_mid_stream', 2],
-    ['end_early', 'ended_early', 2],
-    ['no_content', 'no_content', 0],
-    ['error_in_stream', 'error_in_stream', 2],
-    ['garbage', 'bad_body', 2],
-    ['not_http', 'bad_body', 0],
-    [status(400), 'http_400', 0],
-    [status(403), 'http_403', 0],
-    [status(404), 'http_404', 0],
-    [status(422), 'http_422', 0],
-    [status(429), 'http_429', 0],
-    [status(500), 'http_500', 0],
-    [status(503), 'http_503', 0],
-    [status(418), 'http_other', 0],
-    [{ status: 502, body: '' }, 'http_other', 0],
-    [{ status: 200, body: '{"error":{"message":"out of cake"}}' }, 'bad_body', 0],
-    [{ status: 200, body: '<html>\n\nhello' }, 'bad_body', 0],
-    [{ status: 200, body: '' }, 'no_content', 0],
-  ] satisfies [Fault, string, number][])('%j is %s', async (fault, error, chunks) => {
+    [400, 'http_400'],
+    [403, 'http_403'],
+    [404, 'http_404'],
+    [422, 'http_422'],
+    [429, 'http_429'],
+    [500, 'http_500'],
+    [503, 'http_503'],
+    [418, 'http_other'],
+    [502, 'http_other'],
+  ])('status %i is %s, beside requests that succeed', async (status, error) => {
+    const fault = { status, body: `{"error":{"message":"no: ${status}"}}` };
     const { client } = await serve({ fault: (n) => (n === 1 ? fault : null) });
-    const [before, faulty, after] = await Promise.all([0, 1, 2].map((i) => client.send(spec({ i }), context())));
-    const records = [before!, faulty!, after!];
+    const records = await Promise.all([0, 1, 2].map((i) => client.send(spec({ i }), context())));
     const bad = records.filter(({ outcome }) => outcome !== 'ok');
     expect(bad).toHaveLength(1);
-    expect(bad[0]).toMatchObject({ outcome: 'failed', error });
-    expect(bad[0]?.chunks).toHaveLength(chunks);
-    expect(bad[0]?.detail).toBeTruthy();
-    if (typeof fault === 'object' && fault.body.includes('no: ')) expect(bad[0]?.detail).toBe(`no: ${fault.status}`);
-    if (typeof fault === 'object' && fault.body.includes('cake'))
-      expect(bad[0]?.detail).toBe('not an event stream: out of cake');
+    expect(bad[0]).toMatchObject({ outcome: 'failed', error, chunks: [], detail: `no: ${status}` });
     expect((await client.send(spec({ i: 3 }), context())).outcome).toBe('ok');
   });
 

@@ -33,7 +33,9 @@ export type Fault =
   /** 200 with bytes that are not even HTTP. */
   | 'not_http'
   /** An error answer. */
-  | { status: number; body: string };
+  | { status: number; body: string; headers?: Record<string, string> }
+  /** Anything else (fault-server.ts): writes bytes to the connection; true when that is ready for another request. */
+  | { wire: (socket: Socket, served: ServedRequest) => boolean | Promise<boolean> };
 
 export interface TimedServerOptions {
   model: string;
@@ -62,7 +64,7 @@ export interface TimedServerOptions {
   apiKey: string | null;
   /** Send the engine's `timings` with the last chunk. */
   timings: boolean;
-  fault: (n: number) => Fault | null;
+  fault: (n: number, body: Record<string, unknown>) => Fault | null;
   faultAfterChunks: number;
   /** 0 takes any free one. */
   port: number;
@@ -237,12 +239,17 @@ async function generate(response: ServerResponse, served: ServedRequest, setting
     return sendError(response, 404, `The model \`${String(body['model'])}\` does not exist.`);
   }
 
-  const fault = settings.fault(served.n);
+  const fault = settings.fault(served.n, body);
   if (fault === 'reset_before_headers') return void response.socket?.destroy();
   if (fault === 'not_http') return void response.socket?.end('this is not HTTP\r\n\r\n');
   if (fault === 'stall_before_headers') return;
   if (typeof fault === 'object' && fault !== null) {
-    response.writeHead(fault.status, { 'content-type': 'application/json' }).end(fault.body);
+    if ('wire' in fault) {
+      const whole = await fault.wire(response.socket as Socket, served);
+      if (whole) response.emit('finish'); // Node's server then turns to the connection's next request
+      return;
+    }
+    response.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers }).end(fault.body);
     return;
   }
   response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
@@ -260,7 +267,8 @@ async function generate(response: ServerResponse, served: ServedRequest, setting
   });
   const running = settings.usage === 'continuous' && options['continuous_usage_stats'] === true;
   const send = (event: Record<string, unknown>) => {
-    const whole = { id: `r${served.n}`, object: 'chunk', created: 0, model: body['model'], ...event };
+    const object = chat ? 'chat.completion.chunk' : 'text_completion'; // AIPerf takes no event without it
+    const whole = { id: `r${served.n}`, object, created: 0, model: body['model'], ...event };
     response.write(`data: ${JSON.stringify(whole)}${settings.lineEnd}${settings.lineEnd}`);
   };
   const choice = (text: string | null, reasoning: boolean, finish: string | null) => {

@@ -2,7 +2,8 @@
  * `/v1/chat/completions`: the prompt is one user message, and each choice carries a `delta`.
  *
  * The first delta often has a role and nothing else; it is no content. Reasoning comes as `reasoning_content` (DeepSeek,
- * vLLM, SGLang) or `reasoning` (newer vLLM, OpenRouter); a tool call's name and arguments are output like any text.
+ * SGLang, TensorRT-LLM, llama.cpp, older vLLM) or `reasoning` (newer vLLM, OpenRouter); a tool call's name and arguments
+ * are output like any text.
  */
 import { type Dialect, type Fields, fieldsOf, finishOf, textOf } from './dialect.ts';
 

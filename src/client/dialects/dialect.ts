@@ -30,5 +30,5 @@ export const fieldsOf = (value: unknown): Fields =>
 /** `value` when it is text, else none. */
 export const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-export const finishOf = (choice: Fields): string | null =>
-  typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null;
+/** null while the answer goes on; Ollama says "" then (ollama#4357). */
+export const finishOf = (choice: Fields): string | null => textOf(choice['finish_reason']) || null;
