@@ -4,7 +4,6 @@
  */
 import { redactor } from '../client/redact.ts';
 import { BenchError } from '../errors.ts';
-import { didYouMean } from '../scenario/did-you-mean.ts';
 import { type Answer, call, NoAnswer, serverWords } from './http.ts';
 
 export interface EndpointOptions {
@@ -16,6 +15,23 @@ export interface EndpointOptions {
   headers: Record<string, string>;
   /** Where the key is looked up. */
   env?: Readonly<Record<string, string | undefined>>;
+  /** Adapters that are loaded onto the server where it lacks them; null or absent: only those it has are measured. */
+  load?: AdapterLoad | null;
+  /** Its page of metrics, if it is not where servers have it. */
+  metricsUrl?: string | null;
+}
+
+export interface AdapterLoad {
+  /** Where an adapter lies on the server's own file system; null when nothing says so. */
+  pathOf(name: string): string | null;
+}
+
+/** Paths that are told one by one, and below a folder of folders, as `bench adapters make` writes them. */
+export function adapterLoad(folder: string | null, paths: Readonly<Record<string, string>>): AdapterLoad | null {
+  if (folder === null && Object.keys(paths).length === 0) return null;
+  const told = new Map(Object.entries(paths));
+  const below = (name: string) => (folder === null ? null : `${folder.replace(/\/+$/, '')}/${name}`);
+  return { pathOf: (name) => told.get(name) ?? below(name) };
 }
 
 export interface EndpointFacts {
@@ -100,73 +116,47 @@ export async function probeEndpoint(options: EndpointOptions, signal?: AbortSign
   };
 }
 
-/** The model to measure: the one asked for, or the only base model. @throws BenchError that lists those it has */
-export function chooseModel(facts: EndpointFacts, asked: string | null): string {
-  const all = [...facts.baseModels, ...facts.adapters.map(({ name }) => name)];
-  if (asked !== null) {
-    if (all.includes(asked)) return asked;
-    throw new BenchError('PLAN_INVALID', `${facts.baseUrl} does not serve "${asked}"; it has ${listed(all)}`);
-  }
-  if (facts.baseModels.length === 1) return facts.baseModels[0]!;
-  const names = listed(facts.baseModels);
-  const message =
-    facts.baseModels.length === 0 ? `${facts.baseUrl} serves no base model` : `${facts.baseUrl} serves ${names}`;
-  throw new BenchError('PLAN_INVALID', message, { hint: 'choose with --model NAME' });
+/** What the server lists now: base models and adapters. @throws NoAnswer when it does not answer; null when it lists none */
+export async function listedNames(
+  baseUrl: string,
+  options: { headers: Record<string, string>; signal?: AbortSignal; timeoutMs?: number },
+): Promise<string[] | null> {
+  const answer = await call(`${baseUrl}/models`, options);
+  return answer.status === 200 ? (modelsOf(answer)?.map(({ name }) => name) ?? null) : null;
 }
 
-/** Adapters of this base model. Where there is one base model, all are its own, however the server names the parent. */
-export function adaptersOf(facts: EndpointFacts, model: string): string[] {
-  const own = facts.adapters.filter(({ parent }) => facts.baseModels.length === 1 || parent === model);
-  return own.map(({ name }) => name);
-}
-
-/**
- * Adapters that the scenario or a flag names must be there, and be this model's. A server that lists no adapters at all
- * may still serve them by name; what the first requests meet then tells.
- * @throws BenchError that names those it lacks and lists those it has
- */
-export function requireAdapters(facts: EndpointFacts, model: string, names: readonly string[]): void {
-  if (facts.adapters.length === 0) return;
-  const own = adaptersOf(facts, model);
-  const parentOf = new Map(facts.adapters.map(({ name, parent }) => [name, parent]));
-  const missing = names.filter((name) => !parentOf.has(name) && !facts.baseModels.includes(name));
-  if (missing.length > 0) {
-    const near = missing.map((name) => didYouMean(name, own)).find((name) => name !== null);
-    throw new BenchError(
-      'PLAN_INVALID',
-      `${facts.baseUrl} has no adapter ${missing.join(', ')}; it has ${listed([...parentOf.keys()])}`,
-      near === undefined || near === null ? {} : { hint: `did you mean ${near}?` },
-    );
-  }
-  // A parent that is no model of the server's (a path, say) cannot be held against anyone.
-  const foreign = names.find((name) => !own.includes(name) && facts.baseModels.includes(parentOf.get(name) ?? ''));
-  if (foreign !== undefined) {
-    throw new BenchError(
-      'PLAN_INVALID',
-      `adapter ${foreign} belongs to ${parentOf.get(foreign)}, not to ${model}, whose adapters are ${listed(own)}`,
-      { hint: 'measure one model at a time, or leave the names out: each model then gets its own adapters' },
-    );
-  }
-}
+/** SGLang does not look for an adapter in `model`: it would answer with the base model, and say nothing. */
+export const adapterFieldOf = ({ server }: EndpointFacts): 'model' | 'lora_path' =>
+  server['name'] === 'sglang' ? 'lora_path' : 'model';
 
 interface ListedModel {
   name: string;
   parent: string | null;
+  root: unknown;
   owner: unknown;
   maxModelLen: unknown;
 }
 
-/** GET /v1/models: {data: [{id, parent?, owned_by?, max_model_len?}]}; parent is how vLLM and NIM mark an adapter. */
+/** GET /v1/models: {data: [{id, parent?, root?, owned_by?, max_model_len?}]} */
 function modelsOf({ json }: Answer): ListedModel[] | null {
   const data = (json as { data?: unknown } | null | undefined)?.data;
   if (!Array.isArray(data)) return null;
-  return data.flatMap((entry: unknown) => {
-    const { id, parent, owned_by, max_model_len } = (entry ?? {}) as Record<string, unknown>;
+  const models = data.flatMap((entry: unknown): ListedModel[] => {
+    const { id, parent, root, owned_by: owner, max_model_len: maxModelLen } = (entry ?? {}) as Record<string, unknown>;
     if (typeof id !== 'string') return [];
-    return [
-      { name: id, parent: typeof parent === 'string' ? parent : null, owner: owned_by, maxModelLen: max_model_len },
-    ];
+    return [{ name: id, parent: typeof parent === 'string' ? parent : null, root, owner, maxModelLen }];
   });
+  return models.map((model) => ({ ...model, parent: model.parent ?? rootParent(model, models) }));
+}
+
+/**
+ * vLLM before mid-2024, and what was built on it then, gave an adapter no parent but the base model as its root, and no
+ * length of its own (vllm-project/vllm issue 6274). A second name of a base model has such a root too, and a length.
+ */
+function rootParent({ name, root, maxModelLen }: ListedModel, models: readonly ListedModel[]): string | null {
+  if (root === name || typeof maxModelLen === 'number') return null;
+  const base = models.find((model) => model.name === root);
+  return typeof base?.maxModelLen === 'number' ? base.name : null;
 }
 
 function ownerOf(models: ListedModel[]): Record<string, unknown> {
@@ -221,10 +211,3 @@ function refusal(answer: Answer, baseUrl: string, options: EndpointOptions): Ben
 
 const pathHint = (baseUrl: string): string | undefined =>
   /\/v\d+$/.test(baseUrl) ? undefined : `OpenAI-compatible servers are usually at ${baseUrl}/v1`;
-
-const SHOWN = 20;
-function listed(names: readonly string[]): string {
-  if (names.length === 0) return 'none';
-  const more = names.length > SHOWN ? ` and ${names.length - SHOWN} more` : '';
-  return `${names.slice(0, SHOWN).join(', ')}${more}`;
-}

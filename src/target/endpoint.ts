@@ -1,20 +1,23 @@
 /**
  * A server that runs already as a target: probed, watched when requests fail, never started or stopped.
  *
- * In: what endpoint-probe.ts needs, and the model. Its adapters are the server's own; a cell whose adapters it does not
- * have is refused before anything is sent.
+ * In: what endpoint-probe.ts needs, and the model. Its adapters are the server's own, or loaded onto it for the time of the
+ * measurement; a cell whose adapters it does not have is refused before anything is sent.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ownLimitOf } from '../client/failures.ts';
 import type { Cell } from '../plan/plan.ts';
 import type { TargetInfo } from '../result/schema.ts';
+import { EndpointAdapters } from './endpoint-adapters.ts';
+import { requireAdapters } from './endpoint-models.ts';
 import {
+  type AdapterLoad,
+  adapterFieldOf,
   apiKeyOf,
   type EndpointFacts,
   type EndpointOptions,
   headersOf,
   probeEndpoint,
-  requireAdapters,
 } from './endpoint-probe.ts';
 import { call, NoAnswer } from './http.ts';
 import type { Target, TargetSource } from './target.ts';
@@ -34,9 +37,16 @@ export function endpointSource(options: EndpointOptions): TargetSource {
     async bringUp(cell, report, signal) {
       report(`probing ${options.url}`);
       const facts = await probeEndpoint(options, signal);
-      return new EndpointTarget(options, facts, cell.at.model);
+      return new EndpointTarget({ options, facts, model: cell.at.model, report });
     },
   };
+}
+
+interface EndpointTargetOptions {
+  options: EndpointOptions;
+  facts: EndpointFacts;
+  model: string;
+  report: (message: string) => void;
 }
 
 class EndpointTarget implements Target {
@@ -45,26 +55,35 @@ class EndpointTarget implements Target {
   readonly model: string;
   readonly died: Promise<string>;
   readonly #facts: EndpointFacts;
+  readonly #load: AdapterLoad | null;
+  /** null where nothing is to be loaded. */
+  readonly #adapters: EndpointAdapters | null;
   readonly #probeHeaders: Record<string, string>;
   #declareDead: (sentence: string) => void = () => {};
   #check: Promise<boolean> | null = null;
+  #stopping: Promise<void> | undefined;
   #aliveAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: EndpointOptions, facts: EndpointFacts, model: string) {
+  constructor({ options, facts, model, report }: EndpointTargetOptions) {
     const { baseUrl, server } = facts;
+    const { api, headers, load = null, metricsUrl = null } = options;
     this.#facts = facts;
+    this.#load = load;
+    this.#adapters = load === null ? null : new EndpointAdapters({ endpoint: options, facts, load, report });
     this.model = model;
-    this.connection = { baseUrl, api: options.api, apiKey: apiKeyOf(options), headers: options.headers };
+    const adapterField = adapterFieldOf(facts);
+    this.connection = { baseUrl, api, apiKey: apiKeyOf(options), headers, adapterField, metricsUrl };
     this.#probeHeaders = headersOf(options);
-    this.info = { id: 'endpoint', kind: 'endpoint', url: baseUrl, model, server: { ...server, api: options.api } };
+    this.info = { id: 'endpoint', kind: 'endpoint', url: baseUrl, model, server: { ...server, api } };
     this.died = new Promise((resolve) => {
       this.#declareDead = resolve;
     });
   }
 
-  async ensureAdapters(cell: Cell): Promise<void> {
+  async ensureAdapters(cell: Cell, signal?: AbortSignal): Promise<void> {
     const names = cell.adapters.map(({ name }) => name);
-    requireAdapters(this.#facts, this.model, names);
+    requireAdapters(this.#facts, this.model, names, this.#load);
+    await this.#adapters?.load(names, signal);
   }
 
   suspect(): Promise<boolean> {
@@ -75,7 +94,10 @@ class EndpointTarget implements Target {
     return this.#check;
   }
 
-  async stop(): Promise<void> {}
+  async stop(): Promise<void> {
+    this.#stopping ??= this.#adapters?.unload();
+    await this.#stopping;
+  }
 
   async #isGone(): Promise<boolean> {
     let last = '';

@@ -55,14 +55,18 @@ export async function call(url: string, options: Call = {}): Promise<Answer> {
   }
 }
 
-/** The server's own words for a failure: OpenAI's error object, a `message` or `detail`, or the start of the text. */
+/**
+ * The server's own words for a failure: OpenAI's error object, a `message`, FastAPI's `detail`, SGLang's `error_message`, or
+ * the start of the text.
+ */
 export function serverWords({ json, text }: Answer): string {
   const object = json as
-    | { error?: { message?: unknown } | string; message?: unknown; detail?: unknown }
+    | { error?: { message?: unknown } | string; message?: unknown; detail?: unknown; error_message?: unknown }
     | null
     | undefined;
   const error = object?.error;
-  const words = (typeof error === 'object' ? error?.message : error) ?? object?.message ?? object?.detail ?? text;
+  const own = typeof error === 'object' ? error?.message : error;
+  const words = own ?? object?.message ?? object?.detail ?? object?.error_message ?? text;
   return (typeof words === 'string' ? words : JSON.stringify(words)).replace(/\s+/g, ' ').trim().slice(0, 200);
 }
 

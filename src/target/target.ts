@@ -16,13 +16,20 @@ export interface Connection {
   apiKey: string | null;
   /** Sent with every request, beside the key. */
   headers: Record<string, string>;
+  /**
+   * The field of a request that names its adapter: `model`, in the base model's place (absent means that), or `lora_path`
+   * beside it (SGLang).
+   */
+  adapterField?: 'model' | 'lora_path';
+  /** Its page of metrics, if it is not where servers have it. */
+  metricsUrl?: string | null;
 }
 
 export interface Target {
   /** As it stands in result.json. */
   readonly info: TargetInfo;
   readonly connection: Connection;
-  /** The base model's name in a request. An adapter is named by its own name. */
+  /** The base model's name in a request. An adapter is named by its own name, in the connection's field for it. */
   readonly model: string;
   /** Resolves with a sentence when the server is gone; stays pending otherwise, and after stop(). */
   readonly died: Promise<string>;
@@ -34,7 +41,7 @@ export interface Target {
   ensureAdapters(cell: Cell, signal?: AbortSignal): Promise<void>;
   /** Called when a request failed on its connection: is the server gone? If so, `died` has been resolved too. */
   suspect(): Promise<boolean>;
-  /** Ends a server that we started; leaves others alone. Never rejects; may be called twice. */
+  /** Ends a server that we started; takes off others what we loaded. Never rejects; may be called twice. */
   stop(): Promise<void>;
 }
 

@@ -3,14 +3,8 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BenchError } from '../../src/errors.ts';
-import {
-  adaptersOf,
-  checkUrl,
-  chooseModel,
-  type EndpointOptions,
-  probeEndpoint,
-  requireAdapters,
-} from '../../src/target/endpoint-probe.ts';
+import { adaptersOf, chooseModel } from '../../src/target/endpoint-models.ts';
+import { adapterFieldOf, checkUrl, type EndpointOptions, probeEndpoint } from '../../src/target/endpoint-probe.ts';
 
 const KEY = 'sk-very-secret-0123456789';
 const servers: Server[] = [];
@@ -72,6 +66,37 @@ describe('probeEndpoint', () => {
     });
     expect(chooseModel(facts, null)).toBe('base');
     expect(adaptersOf(facts, 'base')).toEqual(['a1', 'a2']);
+  });
+
+  const names = async (data: object[]) => {
+    const { baseModels, adapters, ...facts } = await probeEndpoint(options(`${await serve(json({ data }))}/v1`));
+    return {
+      baseModels,
+      adapters: adapters.map(({ name, parent }) => `${name} of ${parent}`),
+      field: adapterFieldOf({ baseModels, adapters, ...facts }),
+    };
+  };
+
+  it('tells adapters in the lists of other servers', async () => {
+    // vLLM of before mid-2024, and NIM 1.x on top of it: no parent, the base model as root, no length of its own.
+    const card = { object: 'model', owned_by: 'system', parent: null };
+    const base = { ...card, id: 'base', root: 'base', max_model_len: 8192 };
+    const a1 = { ...card, id: 'a1', root: 'base', max_model_len: null };
+    expect(await names([base, a1])).toEqual({ baseModels: ['base'], adapters: ['a1 of base'], field: 'model' });
+    // A second name of the base model has its root, and its length.
+    expect((await names([base, { ...a1, id: 'alias', max_model_len: 8192 }])).baseModels).toEqual(['base', 'alias']);
+    // Without lengths there is no telling.
+    const { max_model_len: _, ...bare } = base;
+    expect((await names([bare, { ...bare, id: 'a1' }])).baseModels).toEqual(['base', 'a1']);
+    // A root that is a path is nobody's name.
+    expect((await names([{ ...base, root: '/models/base' }])).baseModels).toEqual(['base']);
+    const sglang = { ...base, owned_by: 'sglang' };
+    const adapter = { ...a1, owned_by: 'sglang', root: '/adapters/a1', parent: 'base' };
+    expect(await names([sglang, adapter])).toEqual({
+      baseModels: ['base'],
+      adapters: ['a1 of base'],
+      field: 'lora_path',
+    });
   });
 
   it('sends the key, and headers, with the request', async () => {
@@ -148,34 +173,6 @@ describe('probeEndpoint', () => {
   });
 });
 
-describe('chooseModel', () => {
-  const facts = {
-    baseUrl: 'http://h/v1',
-    baseModels: ['big', 'small'],
-    adapters: [
-      { name: 'a1', parent: 'big' },
-      { name: 'a2', parent: 'small' },
-    ],
-    server: {},
-  };
-
-  it('takes the model asked for, and says what there is instead', () => {
-    expect(chooseModel(facts, 'small')).toBe('small');
-    expect(() => chooseModel(facts, 'huge')).toThrow(/does not serve "huge"; it has big, small, a1, a2/);
-  });
-
-  it('never guesses between several', () => {
-    expect(() => chooseModel(facts, null)).toThrow(/serves big, small/);
-    expect(() => chooseModel({ ...facts, baseModels: [] }, null)).toThrow(/serves no base model/);
-  });
-
-  it('gives each model its own adapters', () => {
-    expect(adaptersOf(facts, 'small')).toEqual(['a2']);
-    // A server may name the parent by a path; with one base model there is no doubt.
-    expect(adaptersOf({ ...facts, baseModels: ['served-name'] }, 'served-name')).toEqual(['a1', 'a2']);
-  });
-});
-
 describe('checkUrl', () => {
   it('takes the address of a server', () => {
     for (const url of ['http://host:8000/v1', 'https://host', 'http://[::1]:8000/v1/']) checkUrl(url, '--endpoint');
@@ -192,41 +189,5 @@ describe('checkUrl', () => {
     expect(error).toMatchObject({ code: 'USAGE', exitCode: 2 });
     expect(error.message).toMatch(/^--endpoint: /);
     expect(`${error.message} ${error.hint}`).not.toContain(KEY);
-  });
-});
-
-describe('requireAdapters', () => {
-  const facts = {
-    baseUrl: 'http://h/v1',
-    baseModels: ['big', 'small'],
-    adapters: [
-      { name: 'sql', parent: 'big' },
-      { name: 'law', parent: 'small' },
-      { name: 'odd', parent: '/models/big' },
-    ],
-    server: {},
-  };
-
-  it('takes those of the model, and those whose parent is nobody that the server names', () => {
-    requireAdapters(facts, 'big', ['sql', 'odd']);
-    requireAdapters(facts, 'small', []);
-    requireAdapters({ ...facts, adapters: [] }, 'big', ['unlisted']);
-    requireAdapters({ ...facts, baseModels: ['served-name'] }, 'served-name', ['sql', 'law']);
-  });
-
-  it('says what is missing, and what there is', () => {
-    expect(() => requireAdapters(facts, 'big', ['sql', 'slq', 'x'])).toThrow(
-      expect.objectContaining({
-        code: 'PLAN_INVALID',
-        message: 'http://h/v1 has no adapter slq, x; it has sql, law, odd',
-        hint: 'did you mean sql?',
-      }),
-    );
-  });
-
-  it("refuses another model's", () => {
-    expect(() => requireAdapters(facts, 'small', ['law', 'sql'])).toThrow(
-      'adapter sql belongs to big, not to small, whose adapters are law',
-    );
   });
 });
