@@ -1,11 +1,12 @@
 /**
  * From a scenario file and flags to what can be run: the scenario as it applies here, its plan, and the source of its
- * target. Asks the world only two things: which device the engine would take, or what the endpoint serves.
+ * target. Asks the world only which device the engine would take, or what the endpoint serves, and what is in the files that
+ * the scenario names.
  */
 import { parameterCount } from '../../engine/models/geometry.ts';
 import { BenchError } from '../errors.ts';
 import { type FolderModels, geometryIn, type TargetFacts } from '../plan/facts.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Cell, Plan } from '../plan/plan.ts';
 import { planOf } from '../plan/plan-of.ts';
 import { hasWithoutGpu, readScenario, resolveScenario, type ScenarioSource, targetOf } from '../scenario/load.ts';
 import type { EndpointTarget, Scenario } from '../scenario/scenario.ts';
@@ -13,19 +14,15 @@ import type { Setting } from '../scenario/set.ts';
 import { knowsTokenizer } from '../scenario/tokenizers.ts';
 import { humanDuration } from '../scenario/units.ts';
 import { endpointSource } from '../target/endpoint.ts';
-import {
-  adaptersOf,
-  checkUrl,
-  chooseModel,
-  type EndpointOptions,
-  probeEndpoint,
-  requireAdapters,
-} from '../target/endpoint-probe.ts';
+import { requireLoading } from '../target/endpoint-adapters.ts';
+import { adaptersOf, chooseModel, requireAdapters } from '../target/endpoint-models.ts';
+import { adapterLoad, checkUrl, type EndpointOptions, probeEndpoint } from '../target/endpoint-probe.ts';
 import { type DeviceProbe, engineSource, probeDevice } from '../target/engine.ts';
 import type { TargetSource } from '../target/target.ts';
 import type { ScenarioArguments } from './arguments.ts';
 import type { CommandIo } from './io.ts';
 import { folderModels } from './models.ts';
+import { engineModels, promptFilesFor } from './prompt-files.ts';
 
 export interface Prepared {
   scenario: Scenario;
@@ -71,7 +68,9 @@ async function prepareEngine(
   const device = await probeDevice(asWritten.engine, { report, signal });
   const scenario = device.software && hasWithoutGpu(source) ? resolve(true) : asWritten;
   const folders = await folderModels(scenario);
-  const facts: TargetFacts = { kind: 'engine', software: device.software, deviceName: device.name, folders };
+  const promptFiles = await promptFilesFor(scenario, engineModels(scenario, folders), folders, report);
+  const { software, name: deviceName } = device;
+  const facts: TargetFacts = { kind: 'engine', software, deviceName, folders, promptFiles };
   const plan = planOf(scenario, facts);
   const askedFor = scenario.engine.device === device.candidate;
   if (device.software && !scenario.withoutGpu && !askedFor) throw tooBigForSoftware(plan, device, facts);
@@ -81,8 +80,10 @@ async function prepareEngine(
 }
 
 /** @throws BenchError USAGE */
-export function refuseEndpointFlags({ model, adapters, api, apiKeyEnv, allowFewer }: ScenarioArguments): void {
-  const given = Object.entries({ model, adapters, api, 'api-key-env': apiKeyEnv, 'allow-fewer': allowFewer || null });
+export function refuseEndpointFlags(args: ScenarioArguments): void {
+  const { model, adapters, api, apiKeyEnv, adapterPath, allowFewer } = args;
+  const paths = { 'api-key-env': apiKeyEnv, 'adapter-path': adapterPath };
+  const given = Object.entries({ model, adapters, api, ...paths, 'allow-fewer': allowFewer || null });
   const flag = given.find(([, value]) => value !== null)?.[0];
   if (flag === undefined) return;
   const hint =
@@ -126,20 +127,21 @@ async function prepareEndpoint(
   const options = endpointOptions(target, env);
   report(`probing ${options.url}`);
   const served = await probeEndpoint(options, signal);
-  const names = askedModels(scenario, args).map((asked) => chooseModel(served, asked));
-  for (const model of names) requireAdapters(served, model, args.adapters ?? []);
+  const load = options.load ?? null;
+  const names = askedModels(scenario, args).map((asked) => chooseModel(served, asked, adapterNames(scenario)));
+  for (const model of names) requireAdapters(served, model, args.adapters ?? [], load);
   const models = names.map((name) => ({ name, adapters: adaptersOf(served, name) }));
-  const plan = planOf(scenario, { kind: 'endpoint', models, allowFewer: args.allowFewer });
-  for (const { at, adapters } of plan.cells) {
-    requireAdapters(
-      served,
-      at.model,
-      adapters.map(({ name }) => name),
-    );
-  }
+  const promptFiles = await promptFilesFor(scenario, names, {}, report);
+  const plan = planOf(scenario, { kind: 'endpoint', models, allowFewer: args.allowFewer, promptFiles });
+  const planned = (cell: Cell) => cell.adapters.map(({ name }) => name);
+  for (const cell of plan.cells) requireAdapters(served, cell.at.model, planned(cell), load);
+  await requireLoading(options, served, [...new Set(plan.cells.flatMap(planned))], signal);
   const warnings = names.flatMap((model) => tokenizerWarning(target, model));
   return { scenario, plan, source: endpointSource(options), device: null, folders: {}, warnings };
 }
+
+/** Those that scenario or flags name, of whatever rank. */
+const adapterNames = ({ adapters }: Scenario): string[] => Object.values(adapters?.names ?? []).flat();
 
 /** --model, else the scenario's models; null is the server's only one, whatever it is called. */
 function askedModels({ models }: Scenario, { model }: ScenarioArguments): (string | null)[] {
@@ -153,6 +155,9 @@ export function endpointScenario(source: ScenarioSource, args: ScenarioArguments
   const given: (Exclude<Setting, string> | null)[] = [
     args.api && { flag: '--api', path: ['target', 'api'], value: args.api },
     args.apiKeyEnv === null ? null : { flag: '--api-key-env', path: ['target', 'api_key_env'], value: args.apiKeyEnv },
+    args.adapterPath === null
+      ? null
+      : { flag: '--adapter-path', path: ['target', 'adapter_path'], value: args.adapterPath },
     args.adapters && { flag: '--adapters', path: ['adapters', 'names'], value: args.adapters },
     args.model === null || args.endpoint !== null ? null : { flag: '--model', path: ['models'], value: [args.model] },
   ];
@@ -165,16 +170,16 @@ export function endpointScenario(source: ScenarioSource, args: ScenarioArguments
 }
 
 export function endpointOptions(
-  { url, api, apiKeyEnv, headers }: EndpointTarget,
+  { url, api, apiKeyEnv, headers, adapterPath, adapterPaths, metricsUrl }: EndpointTarget,
   env: CommandIo['env'],
 ): EndpointOptions {
   if (url === null)
     throw new BenchError('SCENARIO_INVALID', 'the target has no url', { hint: 'give one: --endpoint URL' });
-  return { url, api, apiKeyEnv, headers, env };
+  return { url, api, apiKeyEnv, headers, env, load: adapterLoad(adapterPath, adapterPaths), metricsUrl };
 }
 
 /** Facts for a plan of an endpoint that is not asked: what scenario and flags say of it. null when they do not say enough. */
-export function declaredFacts(scenario: Scenario, args: ScenarioArguments): TargetFacts | null {
+export async function declaredFacts(scenario: Scenario, args: ScenarioArguments): Promise<TargetFacts | null> {
   const models = askedModels(scenario, args).filter((model) => model !== null);
   const names = scenario.adapters?.names ?? [];
   const named = scenario.adapters === null || args.adapters !== null || !Array.isArray(names) || names.length > 0;
@@ -183,6 +188,7 @@ export function declaredFacts(scenario: Scenario, args: ScenarioArguments): Targ
     kind: 'endpoint',
     models: models.map((name) => ({ name, adapters: [] })), // names say which; they were asked for above
     allowFewer: args.allowFewer,
+    promptFiles: await promptFilesFor(scenario, models, {}),
   };
 }
 

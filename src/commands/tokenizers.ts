@@ -8,14 +8,16 @@
 import { loadTokenizer, type TokenizerSource } from '../../engine/models/tokenizer.ts';
 import { BenchError } from '../errors.ts';
 import type { FolderModels } from '../plan/facts.ts';
-import type { Cell } from '../plan/plan.ts';
 import type { RunTokenizer } from '../runner/execute-run.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { TOKENIZER_PRESETS } from '../scenario/tokenizers.ts';
 import { asPlanError, folderIn } from './models.ts';
 
+/** The tokenizer of a cell, or of whatever else is of a model. */
+export type TokenizerOf = (cell: { at: { model: string } }) => RunTokenizer;
+
 /** @throws BenchError PLAN_INVALID: no such folder, or no tokenizer in it that can be used */
-export async function tokenizersFor(scenario: Scenario, folders: FolderModels): Promise<(cell: Cell) => RunTokenizer> {
+export async function tokenizersFor(scenario: Scenario, folders: FolderModels): Promise<TokenizerOf> {
   const { target } = scenario;
   if (target.kind === 'endpoint') {
     const named = target.tokenizer;

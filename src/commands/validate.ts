@@ -10,6 +10,7 @@ import type { ScenarioArguments } from './arguments.ts';
 import type { CommandIo } from './io.ts';
 import { folderModels } from './models.ts';
 import { declaredFacts, endpointScenario, isEndpoint, prepare, refuseEndpointFlags } from './prepare.ts';
+import { engineModels, promptFilesFor } from './prompt-files.ts';
 
 export async function validate(args: ScenarioArguments, io: CommandIo): Promise<ExitCode> {
   const source = readScenario(args.scenario);
@@ -20,7 +21,7 @@ export async function validate(args: ScenarioArguments, io: CommandIo): Promise<
 
 async function endpointLines(args: ScenarioArguments, io: CommandIo): Promise<string[]> {
   const scenario = endpointScenario(readScenario(args.scenario), args);
-  const facts = declaredFacts(scenario, args);
+  const facts = await declaredFacts(scenario, args);
   if (facts !== null) return describePlan(planOf(scenario, facts), scenario);
   const prepared = await prepare({ ...args, device: null }, io, () => {});
   return describePlan(prepared.plan, prepared.scenario);
@@ -33,7 +34,9 @@ async function engineSections(args: ScenarioArguments): Promise<string[][]> {
     const scenario = resolveScenario(source, { withoutGpu, endpoint: false, set: args.set });
     const deviceName = withoutGpu ? 'a software device' : 'a GPU';
     const folders = await folderModels(scenario);
-    return describePlan(planOf(scenario, { kind: 'engine', software: withoutGpu, deviceName, folders }), scenario);
+    const promptFiles = await promptFilesFor(scenario, engineModels(scenario, folders), folders);
+    const facts = { kind: 'engine', software: withoutGpu, deviceName, folders, promptFiles } as const;
+    return describePlan(planOf(scenario, facts), scenario);
   };
   if (!hasWithoutGpu(source)) return [await lines(false)];
   return [

@@ -4,7 +4,8 @@
  */
 import type { Scenario } from '../scenario/scenario.ts';
 import { humanDuration, humanSize } from '../scenario/units.ts';
-import type { At, Cell, Plan } from './plan.ts';
+import { nonceTokens } from './lengths-range.ts';
+import type { At, Cell, Load, Plan } from './plan.ts';
 
 const CELLS_SHOWN = 12;
 
@@ -19,6 +20,7 @@ export function describePlan(plan: Plan, scenario: Scenario): string[] {
       : []),
     `Sweep: ${counted(estimate.cells, 'cell')}, ${axesText(plan)}.`,
     ...cellLines(plan),
+    ...promptLines(plan),
     `Each run: ${measureText(plan, scenario)}.`,
     `Total: ${counted(estimate.runs, 'run')}, ${requestsText(plan)}, ${timeText(estimate.seconds)}.`,
     ...filesText(estimate.adapterFiles),
@@ -75,11 +77,31 @@ function cellLines({ cells }: Plan): string[] {
 }
 
 /** One cell in words, such as "8 adapters of rank 16 (uniform), 200 tokens in, 200 out, 4 in flight". */
-export function cellText({ at, load, baseShare }: Cell): string {
+export function cellText({ at, load, baseShare, prompt, output }: Cell): string {
   const adapters = at.adapters === 0 ? 'base model alone' : adaptersText(at, baseShare);
-  const busy = load.kind === 'closed' ? `${load.concurrency} in flight` : `${load.rate}/s ${load.arrivals}`;
-  const output = at.control === 'cap' ? `at most ${at.outputTokens} out` : `${at.outputTokens} out`;
-  return `${at.model}, ${adapters}, ${at.promptTokens} tokens in, ${output}, ${busy}`;
+  const sent = prompt.file === undefined ? `${at.promptTokens} tokens in` : `prompts of ${prompt.file.name}`;
+  const length = output.lengths.kind === 'file' ? 'as many out as there' : `${at.outputTokens} out`;
+  const asked = at.control === 'cap' ? `at most ${length}` : length;
+  return `${at.model}, ${adapters}, ${sent}, ${asked}, ${loadText(load)}`;
+}
+
+function loadText(load: Load): string {
+  if (load.kind === 'closed') return `${load.concurrency} in flight`;
+  if (load.arrivals !== 'trace') return `${load.rate}/s ${load.arrivals}`;
+  return `${load.rate}/s as the trace came${load.speed === 1 ? '' : `, at speed ${load.speed}`}`;
+}
+
+/** What is in a file of prompts, as far as it is sent: "Prompts: 812 of chat.jsonl, 4 to 1024 tokens, 210 on average.". */
+function promptLines({ cells }: Plan): string[] {
+  const lines = cells.flatMap(({ prompt: { file, lengths, reuse } }) => {
+    if (file === undefined || lengths.kind !== 'file') return [];
+    const nonce = nonceTokens(file, reuse);
+    const { min, max, mean } = lengths;
+    const range = min === max ? `${min} tokens each` : `${min} to ${max} tokens, ${Math.round(mean)} on average`;
+    const added = nonce === 0 ? '' : `, with ${nonce} put before each that differ in every run`;
+    return [`Prompts: ${file.entries.length} of ${file.name}, ${range}${added}.`];
+  });
+  return [...new Set(lines)];
 }
 
 /** "8 dora adapters of rank 16 on q,v (uniform, cold_disk)", "1 adapter of rank 16 merged into the weights". */

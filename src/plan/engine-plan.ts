@@ -6,7 +6,7 @@
 import type { ModuleName } from '../../engine/models/projections.ts';
 import { adaptersInFiles, modulesOf } from './adapter-files.ts';
 import { type FolderModels, isFolderModel } from './facts.ts';
-import { mostTokens } from './lengths-range.ts';
+import { mostTogether } from './lengths-range.ts';
 import type { Plan, PlannedAdapter } from './plan.ts';
 import { mergedAdapter, serverOf } from './server-of.ts';
 
@@ -39,7 +39,7 @@ export interface EngineNeeds {
 export function enginePlan(plan: Plan, folders: FolderModels = {}): EngineNeeds[] {
   const needs = new Map<string, EngineNeeds>();
   for (const cell of plan.cells) {
-    const { id, at, adapters, prompt, output, load } = cell;
+    const { id, at, adapters, load } = cell;
     const weights = at.weights ?? 'f16';
     const key = serverOf(cell);
     const sameModel = plan.cells.filter((other) => other.at.model === at.model);
@@ -65,7 +65,7 @@ export function enginePlan(plan: Plan, folders: FolderModels = {}): EngineNeeds[
     );
     need.maxAdapters = Math.max(need.maxAdapters, adapters.length);
     need.maxServedRank = Math.max(need.maxServedRank, ...adapters.map((adapter) => adapter.servedRank ?? 0));
-    need.maxTokens = Math.max(need.maxTokens, mostTokens(prompt.lengths) + mostTokens(output.lengths));
+    need.maxTokens = Math.max(need.maxTokens, mostTogether(cell));
     const unbounded = load.kind === 'open' || need.maxConcurrency === null;
     need.maxConcurrency = unbounded ? null : Math.max(need.maxConcurrency ?? 0, load.concurrency);
   }

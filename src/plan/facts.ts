@@ -1,9 +1,13 @@
 /** What a plan needs to know of the world beyond the scenario: which device, which models. */
 import type { FoundModel } from '../../engine/models/find-model.ts';
 import { type Geometry, geometryOf, isGeometry } from '../../engine/models/geometry.ts';
+import type { PromptFile } from '../scenario/prompt-files/entries.ts';
 
 /** Models in folders: the text by which the scenario names each, and what is there. Their names differ. */
 export type FolderModels = Readonly<Record<string, FoundModel>>;
+
+/** The file of prompts that the scenario names, as read for each model by name: its tokenizer has counted the tokens. */
+export type PromptFiles = Readonly<Record<string, PromptFile>>;
 
 /** A model as an endpoint serves it. */
 export interface EndpointModel {
@@ -14,7 +18,7 @@ export interface EndpointModel {
 }
 
 /** What a plan needs to know of the target beyond the scenario; found out by whoever starts or probes it. */
-export type TargetFacts =
+export type TargetFacts = { promptFiles?: PromptFiles } & (
   | {
       kind: 'engine';
       /** The device computes on the CPU. */
@@ -29,7 +33,8 @@ export type TargetFacts =
       models: EndpointModel[];
       /** Cells with more adapters than there are names are left out, with a warning, instead of refusing the plan. */
       allowFewer: boolean;
-    };
+    }
+);
 
 /** The model of that name is a folder. */
 export const folderIn = (facts: TargetFacts, model: string): boolean =>

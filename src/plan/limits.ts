@@ -6,7 +6,7 @@
 import { BenchError } from '../errors.ts';
 import type { EngineFlags } from '../scenario/scenario.ts';
 import { geometryIn, type TargetFacts } from './facts.ts';
-import { mostTokens } from './lengths-range.ts';
+import { mostTogether } from './lengths-range.ts';
 import type { Cell } from './plan.ts';
 
 export function checkEngineLimits(cells: readonly Cell[], flags: EngineFlags, facts: TargetFacts): void {
@@ -37,7 +37,7 @@ function adapterFaults(cell: Cell, { maxCpuLoras, maxLoraRank }: EngineFlags): s
 
 function lengthFaults(cell: Cell, flags: EngineFlags, maxPosition: number | null): string[] {
   if (maxPosition === null) return [];
-  const tokens = mostTokens(cell.prompt.lengths) + mostTokens(cell.output.lengths);
+  const tokens = mostTogether(cell);
   const most = Math.min(maxPosition, flags.maxModelLen ?? Number.POSITIVE_INFINITY);
   if (tokens <= most) return [];
   const why = most === maxPosition ? `${cell.at.model} has positions for ${most}` : `engine.max_model_len is ${most}`;

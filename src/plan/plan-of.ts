@@ -3,7 +3,7 @@
  *
  *   sweep      the axes' product as cells (sweep.ts), with their adapters (adapters.ts)
  *   check      what cannot work is refused before anything starts (limits.ts)
- *   order      server by server (a model, or a model with an adapter in its weights); within one, replicate by replicate
+ *   order      server by server; within one, replicate by replicate, in random order (order.ts)
  *   estimate   what it will take (estimate.ts); warnings: what it will not show (warnings.ts)
  */
 import { BenchError } from '../errors.ts';
@@ -14,9 +14,8 @@ import { shortageError, shortageText } from './adapters.ts';
 import { estimateOf } from './estimate.ts';
 import type { TargetFacts } from './facts.ts';
 import { checkEngineLimits } from './limits.ts';
+import { runsOf } from './order.ts';
 import type { Cell, Plan, PlannedRun } from './plan.ts';
-import { runSeed } from './seeds.ts';
-import { serverOf } from './server-of.ts';
 import { popularityShares } from './shares.ts';
 import { standInOf } from './stand-in.ts';
 import { type Sweep, sweepOf } from './sweep.ts';
@@ -72,29 +71,26 @@ function checkWeights(cells: readonly Cell[]): void {
   }
 }
 
-/** Server by server, since each takes a while to start. Replicates go round a server's cells, so that drift meets all of them alike. */
-function runsOf(cells: readonly Cell[], { repeats, seed }: Scenario['measure']): PlannedRun[] {
-  const servers = [...new Set(cells.map(serverOf))];
-  const runs = servers.flatMap((server) => {
-    const group = cells.filter((cell) => serverOf(cell) === server);
-    return Array.from({ length: repeats }, (_, replicate) => group.map((cell) => ({ cell, replicate }))).flat();
-  });
-  return runs.map(({ cell, replicate }, order) => ({
-    cell: cell.id,
-    replicate,
-    order,
-    seed: runSeed(seed, cell, replicate),
-  }));
-}
-
-/** Adapter names are left out: the same load on another server, where they are called otherwise, is the same plan. */
+/**
+ * Adapter names are left out: the same load on another server, where they are called otherwise, is the same plan. So is the
+ * name of a file: its content counts.
+ */
 function planHash(cells: readonly Cell[], runs: readonly PlannedRun[]): string {
   return sha256Of({
-    cells: cells.map(({ adapters, popularity, ...cell }) => ({
+    cells: cells.map(withFileHash).map(({ adapters, popularity, ...cell }) => ({
       ...cell,
       shares: popularityShares(popularity, adapters),
       ranks: adapters.map(({ rank, servedRank }) => [rank, servedRank]),
     })),
     runs,
   });
+}
+
+/** The cell with the hash of its file in all places where the file's name or content stands. */
+function withFileHash(cell: Cell) {
+  const { at, prompt, output } = cell;
+  if (prompt.file === undefined) return cell;
+  const { hash } = prompt.file;
+  const outputTokens = output.lengths.kind === 'file' ? hash : at.outputTokens;
+  return { ...cell, at: { ...at, promptTokens: hash, outputTokens }, prompt: { ...prompt, file: hash } };
 }

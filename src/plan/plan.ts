@@ -2,9 +2,22 @@
  * The plan: what will be run, decided before anything starts. Pure data, made by `planOf()` from a Scenario and a few
  * facts about the target; the runner executes it and changes nothing in it.
  */
-import type { Kind, Lengths, Modules, Popularity, Residency, Slo } from '../scenario/scenario.ts';
+import type { PromptFile } from '../scenario/prompt-files/entries.ts';
+import type {
+  Arrivals,
+  Kind,
+  Modules,
+  Popularity,
+  Residency,
+  Lengths as ScenarioLengths,
+  SharedPrefix,
+  Slo,
+} from '../scenario/scenario.ts';
 
-export type { Kind, Lengths, Modules, Popularity, Residency, Slo };
+export type { Kind, Modules, Popularity, PromptFile, Residency, SharedPrefix, Slo };
+
+/** Token counts: as the scenario says, or those of a file's entries, which come with each entry. */
+export type Lengths = ScenarioLengths | { kind: 'file'; mean: number; min: number; max: number };
 
 /** A cell's coordinates as the scenario declares them: scalars only, as they stand in result.json and in charts. */
 export interface At {
@@ -25,14 +38,14 @@ export interface At {
   /** Projections that the adapters change: "all", or such as "q,v". */
   modules: string | null;
   control: 'exact' | 'cap';
-  /** Number, or a label such as "normal(200,20)" for a distribution. */
+  /** Number, or a label: "normal(200,20)" for a distribution, "200 (100 shared)", "dataset(a.jsonl)". */
   promptTokens: number | string;
   outputTokens: number | string;
   /** Exactly one of concurrency and rate is not null. */
   concurrency: number | null;
   /** Requests a second. */
   rate: number | null;
-  arrivals: 'poisson' | 'constant' | null;
+  arrivals: OpenLoad['arrivals'] | null;
 }
 
 /** One adapter of a cell. `servedRank` is `rank` scaled by a stand-in (floor, at least 1); both null when unknown. */
@@ -46,9 +59,13 @@ export interface PlannedAdapter {
   seed: number;
 }
 
-export type Load =
-  | { kind: 'closed'; concurrency: number }
-  | { kind: 'open'; rate: number; arrivals: 'poisson' | 'constant' };
+/** `rate` in requests a second; of a trace the mean at that speed. */
+export type OpenLoad = { kind: 'open'; rate: number } & (
+  | { arrivals: Arrivals }
+  /** When the requests of the prompts' file came, that many times as fast. */
+  | { arrivals: 'trace'; speed: number }
+);
+export type Load = { kind: 'closed'; concurrency: number } | OpenLoad;
 
 export interface Cell {
   /** "c1", "c2", ...: position in the sweep, stable for one plan. */
@@ -59,11 +76,16 @@ export interface Cell {
   popularity: Popularity;
   /** Share of requests that name no adapter, 0..1. */
   baseShare: number;
-  /** `seed` is there where prompts are reused: it alone decides them and their lengths, whatever the run's seed is. */
-  prompt: { lengths: Lengths; reuse: boolean; seed?: number };
+  /**
+   * `seed` is there where prompts are reused: it alone decides them and their lengths, whatever the run's seed is. `file`
+   * holds what they are made of where they come from one: of a trace only the entries that are sent. It may be large, is
+   * shared by all cells that send it, and stays out of results.
+   */
+  prompt: { lengths: Lengths; reuse: boolean; seed?: number; sharedPrefix?: SharedPrefix; file?: PromptFile };
+  /** Lengths of kind "file" are those of prompt.file's entries. */
   output: { lengths: Lengths; control: 'exact' | 'cap' };
   load: Load;
-  /** When a run stops issuing: after so many requests, or so many milliseconds. */
+  /** When a run stops issuing: after so many requests (of a trace that is replayed never more than it has), or so many milliseconds. */
   measure: { requests: number } | { durationMs: number };
   /** Warm-up requests per adapter and for the base; 0 means no warm-up at all. */
   warmupPerAdapter: number;

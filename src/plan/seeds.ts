@@ -7,7 +7,7 @@
  * prompts that a scenario wants reused have a seed of their own, which leaves out all but their lengths.
  */
 import { sha256Of } from '../scenario/hash.ts';
-import type { Cell, Lengths } from './plan.ts';
+import type { Cell, Lengths, PromptFile } from './plan.ts';
 
 /** A non-negative integer below 2^31. */
 export function runSeed(
@@ -16,13 +16,13 @@ export function runSeed(
   replicate: number,
 ): number {
   const { output, load } = cell;
-  const { lengths, reuse } = cell.prompt;
-  return seedOf({ scenarioSeed, prompt: { lengths, reuse }, output, load, replicate });
+  const { lengths, reuse, file } = cell.prompt;
+  return seedOf({ scenarioSeed, prompt: { lengths, reuse, file: file?.hash }, output, load, replicate });
 }
 
-/** The seed of prompts that are to be the same in every run and in every cell with these lengths. */
-export function reusedPromptsSeed(scenarioSeed: number, lengths: Lengths): number {
-  return seedOf({ scenarioSeed, reusedPrompts: lengths });
+/** The seed of prompts that are to be the same in every run and in every cell with these lengths, or of this file. */
+export function reusedPromptsSeed(scenarioSeed: number, lengths: Lengths, file?: PromptFile): number {
+  return seedOf({ scenarioSeed, reusedPrompts: lengths, file: file?.hash });
 }
 
 const seedOf = (what: object): number => Number.parseInt(sha256Of(what).slice(0, 8), 16) >>> 1;

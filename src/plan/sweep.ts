@@ -8,9 +8,9 @@ import { BenchError } from '../errors.ts';
 import type { Control, Kinds, Popularity, Rank, Residency, Scenario, ScenarioWorkload } from '../scenario/scenario.ts';
 import { endpointAdapters, engineAdapters, isShortage, type Shortage } from './adapters.ts';
 import type { EndpointModel, TargetFacts } from './facts.ts';
-import { kindLabel, lengthsLabel, modulesLabel, popularityLabel, rankLabel } from './labels.ts';
-import type { At, Cell, Lengths, Load, PlannedAdapter } from './plan.ts';
-import { reusedPromptsSeed } from './seeds.ts';
+import { kindLabel, modulesLabel, popularityLabel, rankLabel } from './labels.ts';
+import type { At, Cell, Load, PlannedAdapter, PromptFile } from './plan.ts';
+import { meanRate, sentBy } from './prompts-of.ts';
 
 /** A point on all the adapter axes; null is the base model alone. */
 interface AdapterPoint {
@@ -32,9 +32,10 @@ export interface Sweep {
 export function sweepOf(scenario: Scenario, facts: TargetFacts): Sweep {
   const cells: Cell[] = [];
   const shortages: Shortage[] = [];
-  const loads = loadsOf(scenario);
   for (const server of serversOf(scenario, facts)) {
     const { model, weights } = server;
+    const file = promptFileFor(scenario, facts, model);
+    const loads = loadsOf(scenario, file);
     for (const point of adapterPoints(scenario)) {
       const adapters = adaptersAt(point, scenario, server);
       if (isShortage(adapters)) {
@@ -45,7 +46,7 @@ export function sweepOf(scenario: Scenario, facts: TargetFacts): Sweep {
         for (const control of scenario.controls) {
           for (const load of loads) {
             const id = `c${cells.length + 1}`;
-            cells.push(cellOf({ id, scenario, model, weights, point, adapters, workload, control, load }));
+            cells.push(cellOf({ id, scenario, model, weights, point, adapters, workload, control, load, file }));
           }
         }
       }
@@ -111,10 +112,22 @@ function adaptersAt(point: AdapterPoint | null, scenario: Scenario, server: Serv
   return engineAdapters(point.rank, point.kind, point.count, server.geometry);
 }
 
-function loadsOf({ load }: Scenario): Load[] {
-  return load.kind === 'closed'
-    ? load.concurrencies.map((concurrency) => ({ kind: 'closed', concurrency }))
-    : load.rates.map((rate) => ({ kind: 'open', rate, arrivals: load.arrivals }));
+function promptFileFor({ promptFile }: Scenario, { promptFiles }: TargetFacts, model: string): PromptFile | null {
+  if (promptFile === null) return null;
+  const file = promptFiles?.[model];
+  if (file === undefined) throw new TypeError(`${promptFile.path} was not read for ${model}`);
+  return file;
+}
+
+function loadsOf({ load }: Scenario, file: PromptFile | null): Load[] {
+  switch (load.kind) {
+    case 'closed':
+      return load.concurrencies.map((concurrency) => ({ kind: 'closed', concurrency }));
+    case 'open':
+      return load.rates.map((rate) => ({ kind: 'open', rate, arrivals: load.arrivals }));
+    case 'trace':
+      return [{ kind: 'open', rate: meanRate(file, load.speed), arrivals: 'trace', speed: load.speed }];
+  }
 }
 
 interface Coordinates {
@@ -127,32 +140,31 @@ interface Coordinates {
   workload: ScenarioWorkload;
   control: Control;
   load: Load;
+  file: PromptFile | null;
 }
 
 function cellOf(coordinates: Coordinates): Cell {
-  const { id, scenario, point, adapters, workload, control, load } = coordinates;
+  const { id, scenario, point, adapters, workload, control, load, file } = coordinates;
+  const { prompt, outputLengths, measure, ...tokens } = sentBy(scenario, workload, load, file);
   return {
     id,
-    at: atOf(coordinates),
+    at: { ...atOf(coordinates), ...tokens },
     adapters,
     modules: (point && scenario.adapters?.modules) ?? 'all',
     popularity: point?.popularity ?? { kind: 'uniform' },
     baseShare: point?.baseShare ?? 1,
-    prompt: promptOf(scenario, workload.prompt),
-    output: { lengths: workload.output, control },
+    prompt,
+    output: { lengths: outputLengths, control },
     load,
-    measure: measureOf(scenario, load),
+    measure,
     warmupPerAdapter: scenario.measure.warmupPerAdapter,
     drainMs: scenario.measure.drainMs,
     request: scenario.request,
   };
 }
 
-function promptOf({ promptReuse: reuse, measure: { seed } }: Scenario, lengths: Lengths): Cell['prompt'] {
-  return { lengths, reuse, ...(reuse ? { seed: reusedPromptsSeed(seed, lengths) } : {}) };
-}
-
-function atOf({ scenario, model, weights, point, workload, control, load }: Coordinates): At {
+function atOf(coordinates: Coordinates): Omit<At, 'promptTokens' | 'outputTokens'> {
+  const { scenario, model, weights, point, control, load } = coordinates;
   return {
     model,
     weights,
@@ -165,18 +177,8 @@ function atOf({ scenario, model, weights, point, workload, control, load }: Coor
     residency: point?.residency ?? null,
     modules: point && modulesLabel(scenario.adapters?.modules ?? 'all'),
     control,
-    promptTokens: lengthsLabel(workload.prompt),
-    outputTokens: lengthsLabel(workload.output),
     concurrency: load.kind === 'closed' ? load.concurrency : null,
     rate: load.kind === 'open' ? load.rate : null,
     arrivals: load.kind === 'open' ? load.arrivals : null,
   };
-}
-
-/** `per_concurrency` counts for closed loops; an open loop, which has no concurrency, takes `at_least`. */
-function measureOf({ measure: { length } }: Scenario, load: Load): Cell['measure'] {
-  if (length.kind === 'duration') return { durationMs: length.durationMs };
-  if (length.kind === 'requests') return { requests: length.requests };
-  const byLoad = load.kind === 'closed' ? length.perConcurrency * load.concurrency : 0;
-  return { requests: Math.max(length.atLeast, byLoad) };
 }

@@ -1,11 +1,12 @@
 /**
  * Doubts about a plan that don't forbid it: cells whose requests or load cannot touch all their adapters, adapters that
- * get no requests, ranks and kinds that get no adapter, adapters that have to take turns. One line for each kind of doubt,
- * naming its cells.
+ * get no requests, ranks and kinds that get no adapter, adapters that have to take turns, and what prompts from a file are
+ * not (prompt-doubts.ts). One line for each kind of doubt, naming its cells.
  */
 import type { EngineFlags, Scenario } from '../scenario/scenario.ts';
 import { rankLabel } from './labels.ts';
 import type { Cell } from './plan.ts';
+import { promptDoubts } from './prompt-doubts.ts';
 import { dealtRanks } from './ranks.ts';
 import { expectedTouched } from './shares.ts';
 
@@ -13,7 +14,7 @@ import { expectedTouched } from './shares.ts';
 export function planWarnings(cells: readonly Cell[], flags: EngineFlags): string[] {
   const grouped = new Map<string, string[]>();
   for (const cell of cells) {
-    for (const doubt of [...doubtsOf(cell), ...residencyDoubts(cell, flags)])
+    for (const doubt of [...doubtsOf(cell), ...residencyDoubts(cell, flags), ...promptDoubts(cell)])
       grouped.set(doubt, [...(grouped.get(doubt) ?? []), cell.id]);
   }
   return [...grouped].map(([doubt, ids]) => `${ids.join(', ')}: ${doubt}`);

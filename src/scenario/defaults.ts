@@ -9,6 +9,7 @@ const DEFAULTS = {
   weights: 'f16',
   adapters: { popularity: 'uniform', base_share: 0, kind: 'lora', mode: 'dynamic', modules: 'all', names: [] },
   prompt: { reuse: false },
+  sharedPrefix: { groups: 1, per_adapter: false },
   output: { control: 'exact' },
   load: { arrivals: 'poisson' },
   request: { temperature: 0, extra_body: {}, timeout: '10m' },
@@ -29,7 +30,8 @@ type Part<K extends keyof ScenarioInput> = NonNullable<ScenarioInput[K]>;
 /** A scenario after defaults: what is optional here has no default. */
 export interface ResolvedScenario extends Given<Omit<ScenarioInput, 'without_gpu' | 'gate'>, 'request' | 'measure'> {
   request: Required<Part<'request'>>;
-  measure: Required<Part<'measure'>>;
+  /** Without `requests` where a trace is replayed: all of it. */
+  measure: Given<Part<'measure'>, 'warmup' | 'drain' | 'repeats' | 'seed'>;
 }
 
 /** `onEngine`: engine, models and weights apply; an endpoint has made those choices itself. */
@@ -38,7 +40,7 @@ export function withDefaults(input: ScenarioInput, onEngine: boolean): ResolvedS
   const resolved: ResolvedScenario = {
     ...rest,
     request: { ...DEFAULTS.request, ...input.request },
-    measure: { ...DEFAULTS.measure, ...input.measure },
+    measure: measureOf(input),
   };
   if (onEngine) {
     resolved.target = 'engine';
@@ -56,10 +58,21 @@ export function withDefaults(input: ScenarioInput, onEngine: boolean): ResolvedS
       ...input.adapters,
     };
   }
-  if (input.prompt && 'tokens' in input.prompt) resolved.prompt = { ...DEFAULTS.prompt, ...input.prompt };
+  if (input.prompt) resolved.prompt = promptOf(input.prompt);
   if (input.output) resolved.output = { ...DEFAULTS.output, ...input.output };
   if ('rate' in input.load) resolved.load = { ...DEFAULTS.load, ...input.load };
   return resolved;
+}
+
+/** How long a trace is decides for itself how many requests there are. */
+function measureOf(input: ScenarioInput): ResolvedScenario['measure'] {
+  const { requests, ...rest } = DEFAULTS.measure;
+  return { ...rest, ...('trace' in input.load ? {} : { requests }), ...input.measure };
+}
+
+function promptOf(prompt: Part<'prompt'>): Part<'prompt'> {
+  if (!('tokens' in prompt) || prompt.shared_prefix === undefined) return { ...DEFAULTS.prompt, ...prompt };
+  return { ...DEFAULTS.prompt, ...prompt, shared_prefix: { ...DEFAULTS.sharedPrefix, ...prompt.shared_prefix } };
 }
 
 /** What output.control and prompt.reuse are where `workload` stands in their place. */

@@ -1,5 +1,5 @@
 /**
- * Which folder a path in a scenario means. In: the text, and the scenario's file. Out: an absolute path.
+ * Which folder, or file, a path in a scenario means. In: the text, and the scenario's file. Out: an absolute path.
  *
  * A relative path is looked for beside the scenario's file first, so that a scenario and its model can be moved together,
  * then in the working folder; "~" is the home folder, as in a shell.

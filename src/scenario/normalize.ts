@@ -16,11 +16,13 @@ import type {
   MeasureLength,
   Modules,
   Popularity,
+  PromptFileName,
   Rank,
   Scenario,
   ScenarioAdapters,
   ScenarioLoad,
   ScenarioWorkload,
+  SharedPrefix,
   Slo,
 } from './scenario.ts';
 import type { LengthsInput, OneOrMany } from './schema.ts';
@@ -40,7 +42,9 @@ export function normalized(resolved: ResolvedScenario): Normalized {
     weights: target.kind === 'engine' ? (many(resolved.weights) as 'f16'[]) : [],
     adapters: resolved.adapters ? adaptersOf(resolved.adapters) : null,
     workloads: workloadsOf(resolved),
-    promptReuse: (resolved.prompt && 'tokens' in resolved.prompt && resolved.prompt.reuse) || WORKLOAD_DEFAULTS.reuse,
+    promptReuse: resolved.prompt?.reuse ?? WORKLOAD_DEFAULTS.reuse,
+    sharedPrefix: sharedPrefixOf(resolved.prompt),
+    promptFile: promptFileOf(resolved.prompt),
     controls: many(resolved.output?.control ?? WORKLOAD_DEFAULTS.control),
     load: loadOf(resolved.load),
     request: { temperature: request.temperature, extraBody: request.extra_body, timeoutMs: ms(request.timeout) },
@@ -70,6 +74,9 @@ function targetOf(target: ResolvedScenario['target']): Scenario['target'] {
     apiKeyEnv: null,
     headers: {},
     tokenizer: null,
+    adapterPath: null,
+    adapterPaths: {},
+    metricsUrl: null,
   };
   if (target === undefined || !('url' in target)) return endpoint;
   return {
@@ -79,6 +86,9 @@ function targetOf(target: ResolvedScenario['target']): Scenario['target'] {
     apiKeyEnv: target.api_key_env ?? null,
     headers: target.headers ?? {},
     tokenizer: target.tokenizer ?? null,
+    adapterPath: target.adapter_path ?? null,
+    adapterPaths: target.adapter_paths ?? {},
+    metricsUrl: target.metrics_url ?? null,
   };
 }
 
@@ -162,16 +172,26 @@ function workloadsOf(resolved: ResolvedScenario): ScenarioWorkload[] {
   if (resolved.workload) {
     return resolved.workload.map((pair) => ({ prompt: lengthsOf(pair.prompt), output: lengthsOf(pair.output) }));
   }
-  const prompts = resolved.prompt && 'tokens' in resolved.prompt ? many(resolved.prompt.tokens) : [];
-  const outputs = many(resolved.output?.tokens);
-  return prompts.flatMap((prompt) =>
-    outputs.map((output) => ({ prompt: lengthsOf(prompt), output: lengthsOf(output) })),
-  );
+  const { prompt } = resolved;
+  const prompts = prompt && 'tokens' in prompt ? many(prompt.tokens).map(lengthsOf) : [null];
+  const outputs = resolved.output?.tokens === undefined ? [null] : many(resolved.output.tokens).map(lengthsOf);
+  return prompts.flatMap((prompt) => outputs.map((output) => ({ prompt, output })));
+}
+
+function sharedPrefixOf(prompt: ResolvedScenario['prompt']): SharedPrefix | null {
+  if (prompt === undefined || !('tokens' in prompt) || prompt.shared_prefix === undefined) return null;
+  const { tokens, groups, per_adapter } = prompt.shared_prefix;
+  return { tokens, groups: groups as number, perAdapter: per_adapter as boolean };
+}
+
+function promptFileOf(prompt: ResolvedScenario['prompt']): PromptFileName | null {
+  if (prompt === undefined || 'tokens' in prompt) return null;
+  return 'trace' in prompt ? { kind: 'trace', path: prompt.trace } : { kind: 'dataset', path: prompt.dataset };
 }
 
 function loadOf(load: ResolvedScenario['load']): ScenarioLoad {
   if ('concurrency' in load) return { kind: 'closed', concurrencies: many(load.concurrency) };
-  if (!('rate' in load)) throw new TypeError('a trace load passed the check for what is supported');
+  if ('trace' in load) return { kind: 'trace', speed: load.trace.speed };
   return {
     kind: 'open',
     rates: many(load.rate).map((rate) => ratePerSecond(rate) ?? Number.NaN),
@@ -180,6 +200,7 @@ function loadOf(load: ResolvedScenario['load']): ScenarioLoad {
 }
 
 function measureLength(requests: ResolvedScenario['measure']['requests']): MeasureLength {
+  if (requests === undefined) return { kind: 'all' };
   if (typeof requests === 'number') return { kind: 'requests', requests };
   if (typeof requests === 'string') return { kind: 'duration', durationMs: ms(requests) };
   return { kind: 'per_concurrency', perConcurrency: requests.per_concurrency, atLeast: requests.at_least ?? AT_LEAST };

@@ -54,8 +54,9 @@ function findingsOf(issue: Issue, at: Path, plain: unknown): { findings: Finding
   }
   if (issue.code === 'invalid_union') {
     const { findings, weight } = unionFindings(issue, path, plain);
-    // Seen from outside, a fault further in does not speak against this form.
-    return { findings, weight: issue.path.length === 0 ? weight : Math.min(weight, WEIGHT.inside) };
+    // Seen from outside, a fault further in does not speak against this form; a key that is not there does.
+    const inside = issue.path.length > 0 && valueAt(plain, path) !== undefined;
+    return { findings, weight: inside ? Math.min(weight, WEIGHT.inside) : weight };
   }
   const value = valueAt(plain, path);
   const expected = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;

@@ -8,6 +8,7 @@ import { geometryOf, isGeometry, PRESETS } from '../../engine/models/geometry.ts
 import { adapterRules, type Report } from './adapter-rules.ts';
 import { didYouMean } from './did-you-mean.ts';
 import { canonicalJson } from './hash.ts';
+import { loadRules } from './load-rules.ts';
 import type { Located } from './located.ts';
 import { axisValues, isObject, type Plain } from './plain-data.ts';
 import { type Path, type Problem, problemAt, shown } from './problems.ts';
@@ -37,7 +38,7 @@ export function ruleProblems(plain: Plain, tree: Located, options: { endpoint: b
   lengthsGiven(plain, report);
   lengthRules(plain, report);
   adapterRules(plain, onEngine, report);
-  measureRules(plain, report);
+  loadRules(plain, report);
   extraBodyRules(plain['request'], report);
   for (const axis of AXES) noneTwice(axisValues(plain, axis), report);
   return problems;
@@ -73,16 +74,20 @@ function endpointKeys(plain: Plain, report: Report): void {
 /** Headers by which servers take secrets; those stay in the environment, since the scenario is printed in the report. */
 const SECRET_HEADER = /^(authorization|proxy-authorization|cookie|.*api[-_]?key.*|.*token.*|.*secret.*)$/i;
 
+const TARGET_URLS = { url: 'http://host:8000/v1', metrics_url: 'http://host:9400/metrics' };
+
 function targetRules(target: unknown, report: Report): void {
   if (!isObject(target)) return;
-  const { url, headers } = target;
-  if (typeof url === 'string') {
+  const { headers } = target;
+  for (const [key, example] of Object.entries(TARGET_URLS)) {
+    const url = target[key];
+    if (typeof url !== 'string') continue;
     // First, and by sight: what no parser takes for a URL may still hold a password, and is not repeated either.
     if (/[?#@]/.test(url)) {
       const text = 'must not hold a user name or password, nor a query, as it is printed in reports; use api_key_env';
-      report(['target', 'url'], text);
+      report(['target', key], text);
     } else if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-      report(['target', 'url'], `expected a URL such as http://host:8000/v1, found ${shown(url)}`);
+      report(['target', key], `expected a URL such as ${example}, found ${shown(url)}`);
     }
   }
   if (isObject(headers)) {
@@ -105,10 +110,11 @@ function lengthsGiven(plain: Plain, report: Report): void {
     }
     return;
   }
-  for (const key of ['prompt', 'output']) {
-    if (plain[key] === undefined) report([], `${key}: is missing; expected {tokens: 200}`);
-  }
-  const { output } = plain;
+  const { prompt, output } = plain;
+  if (prompt === undefined) report([], 'prompt: is missing; expected {tokens: 200}');
+  // A file of prompts may say what is asked for; whether it does is seen when it is read.
+  if (isObject(prompt) && (prompt['dataset'] !== undefined || prompt['trace'] !== undefined)) return;
+  if (output === undefined) report([], 'output: is missing; expected {tokens: 200}');
   if (isObject(output) && output['tokens'] === undefined)
     report(['output'], 'tokens is missing; expected {tokens: 200}');
 }
@@ -132,17 +138,6 @@ function lengthRules(plain: Plain, report: Report): void {
     ) {
       report(path, `mean ${mean} lies outside min to max`);
     }
-  }
-}
-
-function measureRules(plain: Plain, report: Report): void {
-  const { measure, load } = plain;
-  const requests = isObject(measure) ? measure['requests'] : undefined;
-  if (isObject(load) && load['rate'] !== undefined && isObject(requests) && requests['at_least'] === undefined) {
-    report(
-      ['measure', 'requests'],
-      'an open loop has no concurrency; expected a number of requests, a duration, or at_least',
-    );
   }
 }
 

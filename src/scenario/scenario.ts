@@ -37,7 +37,8 @@ export type Residency = 'warm' | 'cold_host' | 'cold_disk';
 export type Modules = 'all' | ('q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'down')[];
 
 export type Control = 'exact' | 'cap';
-export type Arrivals = 'poisson' | 'constant';
+/** How an open loop spaces its starts; gamma(k) has the shape k. */
+export type Arrivals = 'poisson' | 'constant' | `gamma(${number})`;
 
 export interface EndpointTarget {
   kind: 'endpoint';
@@ -49,6 +50,11 @@ export interface EndpointTarget {
   headers: Record<string, string>;
   /** A model preset, or a folder, whose tokenizer counts prompt tokens; null: chosen by the model's name. */
   tokenizer: string | null;
+  /** Where adapters that the server lacks lie on its own file system: a folder of folders, and single ones by name. */
+  adapterPath: string | null;
+  adapterPaths: Record<string, string>;
+  /** Its page of metrics; null: where servers have it. */
+  metricsUrl: string | null;
 }
 
 /** Flags of the engine that the scenario sets; what is absent is the engine's (or the runner's) choice. */
@@ -83,16 +89,38 @@ export interface ScenarioAdapters {
 
 /** Prompt and output lengths that go together: the product of both axes, or the pairs of `workload`. */
 export interface ScenarioWorkload {
-  prompt: Lengths;
-  output: Lengths;
+  /** null: as the prompts' file has them. */
+  prompt: Lengths | null;
+  /** null: as the prompts' file has them; where it has none, there is nothing to ask for. */
+  output: Lengths | null;
+}
+
+/** Prompts that begin alike, as those with a system prompt do. */
+export interface SharedPrefix {
+  /** Of each prompt's tokens, so many from the first on. */
+  tokens: number;
+  /** How many different ones there are. */
+  groups: number;
+  /** Each adapter, and the base, has its own. */
+  perAdapter: boolean;
+}
+
+/** Where prompts come from if they are not made: a file, as the scenario names it. */
+export interface PromptFileName {
+  kind: 'dataset' | 'trace';
+  path: string;
 }
 
 export type ScenarioLoad =
   | { kind: 'closed'; concurrencies: number[] }
   /** Rates in requests a second. */
-  | { kind: 'open'; rates: number[]; arrivals: Arrivals };
+  | { kind: 'open'; rates: number[]; arrivals: Arrivals }
+  /** The times of the trace that the prompts are from; speed 2 takes half as long. */
+  | { kind: 'trace'; speed: number };
 
 export type MeasureLength =
+  /** Every request of the trace that is replayed. */
+  | { kind: 'all' }
   | { kind: 'requests'; requests: number }
   | { kind: 'per_concurrency'; perConcurrency: number; atLeast: number }
   | { kind: 'duration'; durationMs: number };
@@ -120,6 +148,8 @@ export interface Scenario {
   adapters: ScenarioAdapters | null;
   workloads: ScenarioWorkload[];
   promptReuse: boolean;
+  sharedPrefix: SharedPrefix | null;
+  promptFile: PromptFileName | null;
   controls: Control[];
   load: ScenarioLoad;
   request: { temperature: number; extraBody: Record<string, unknown>; timeoutMs: number };

@@ -7,37 +7,9 @@
  */
 import { z } from 'zod';
 import { adapters } from './adapters-schema.ts';
+import { LENGTHS_EXPECTED, lengths, prompt } from './prompt-schema.ts';
 import { axis, duration, limit, oneOf, positive, rate, size, text, whole } from './schema-values.ts';
 import { RATE_EXPECTED } from './units.ts';
-
-const LENGTHS_EXPECTED = 'a number of tokens, {mean, stddev, min, max} or {uniform: {min, max}}';
-const lengths = z
-  .union(
-    [
-      whole(1),
-      z
-        .strictObject({
-          mean: positive.describe('Mean of a normal distribution, in tokens.'),
-          stddev: z
-            .number('a number, 0 or more')
-            .min(0, 'a number, 0 or more')
-            .optional()
-            .describe('Standard deviation in tokens. Default 0.'),
-          min: whole(1).optional().describe('Draws below it become it. Default 1.'),
-          max: whole(1).optional().describe('Draws above it become it. Default: mean + 4 stddev.'),
-        })
-        .describe('Drawn for each request from a normal distribution, rounded and clamped.'),
-      z
-        .strictObject({
-          uniform: z
-            .strictObject({ min: whole(1).describe('Fewest tokens.'), max: whole(1).describe('Most tokens.') })
-            .describe('Every whole number from min to max is equally likely.'),
-        })
-        .describe('Drawn for each request, uniformly.'),
-    ],
-    { error: LENGTHS_EXPECTED },
-  )
-  .meta({ id: 'lengths' });
 
 const target = z
   .union(
@@ -58,6 +30,18 @@ const target = z
             .record(z.string(), z.string('text'), '{name: value, ..}')
             .optional()
             .describe('Headers sent with every request. Secrets do not belong here: see api_key_env.'),
+          adapter_path: text('a folder on the server')
+            .optional()
+            .describe(
+              "Folder on the server's own file system that holds a folder for each adapter: adapters that it lacks are loaded from there, and unloaded at the end (vLLM, SGLang).",
+            ),
+          adapter_paths: z
+            .record(z.string(), text('a folder on the server'), '{name: /path/on/the/server, ..}')
+            .optional()
+            .describe('The same for single adapters, by name.'),
+          metrics_url: text('a URL such as http://host:9400/metrics')
+            .optional()
+            .describe('Page of Prometheus metrics, if it is not where servers have it.'),
           tokenizer: text('a model preset or a folder')
             .optional()
             .describe(
@@ -110,23 +94,6 @@ const engine = z
   )
   .meta({ id: 'engine' });
 
-const prompt = z
-  .union(
-    [
-      z.strictObject({
-        tokens: axis(lengths, LENGTHS_EXPECTED).describe('Axis. Tokens of the prompt, without the chat template.'),
-        reuse: z
-          .boolean('true or false')
-          .optional()
-          .describe('true: the same prompts in every run, so that a prefix cache may answer. Default false.'),
-      }),
-      z.strictObject({ dataset: text('a file name').describe('Prompts from a file.') }),
-      z.strictObject({ trace: text('a file name').describe('Prompt lengths and times from a trace.') }),
-    ],
-    { error: '{tokens: 200}' },
-  )
-  .meta({ id: 'prompt' });
-
 const output = z
   .strictObject(
     {
@@ -152,6 +119,7 @@ const workload = z
   .min(1, 'a list with at least one pair')
   .meta({ id: 'workload' });
 
+const ARRIVALS_EXPECTED = 'poisson, constant or gamma(k), such as gamma(0.5)';
 const load = z
   .union(
     [
@@ -164,21 +132,23 @@ const load = z
         .strictObject({
           rate: axis(rate, RATE_EXPECTED).describe('Axis. Requests started per unit of time, such as 4/s.'),
           arrivals: z
-            .string('poisson or constant')
-            .regex(/^(poisson|constant|gamma\(\d+(\.\d+)?\))$/, 'poisson or constant')
+            .string(ARRIVALS_EXPECTED)
+            .regex(/^(poisson|constant|gamma\(\d+(\.\d+)?\))$/, ARRIVALS_EXPECTED)
             .optional()
-            .describe('How starts are spaced: poisson (default) or constant.'),
+            .describe(
+              'How starts are spaced: poisson (default), constant, or gamma(k): gaps of a gamma distribution of shape k, burstier than poisson below 1, more even above.',
+            ),
         })
         .describe('Open loop: requests start at their time whatever the server does.'),
       z
         .strictObject({
           trace: z
-            .strictObject({ speed: positive.describe('1 replays in real time.') }, '{speed: 1}')
-            .describe("Replay of the prompt trace's arrival times."),
+            .strictObject({ speed: positive.describe('1 replays in real time; 2 in half of it.') }, '{speed: 1}')
+            .describe('Requests start when those of prompt.trace did.'),
         })
-        .describe('Arrivals from a trace.'),
+        .describe('Open loop: the arrival times of a trace.'),
     ],
-    { error: '{concurrency: 8} or {rate: 4/s}' },
+    { error: '{concurrency: 8}, {rate: 4/s} or {trace: {speed: 1}}' },
   )
   .meta({ id: 'load' });
 
@@ -217,7 +187,9 @@ const measure = z
           { error: REQUESTS_EXPECTED },
         )
         .optional()
-        .describe('When a run stops issuing requests. Default {per_concurrency: 10, at_least: 50}.'),
+        .describe(
+          'When a run stops issuing requests. Default {per_concurrency: 10, at_least: 50}; of a trace that is replayed, all.',
+        ),
       warmup: z
         .strictObject(
           { per_adapter: whole(0).describe('Short requests for each adapter and the base; 0: no warm-up at all.') },

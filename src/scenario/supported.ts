@@ -19,19 +19,7 @@ export function unsupportedIn(plain: Plain, tree: Located): Problem[] {
   for (const { path, value } of axisValues(plain, ['weights'])) {
     if (WEIGHTS_LATER.includes(value as string)) refuse(path, `${shown(value)} is`, 'f16');
   }
-  const { prompt, load, target } = plain;
-  if (isObject(prompt)) {
-    for (const key of ['dataset', 'trace']) {
-      if (prompt[key] !== undefined) refuse(['prompt', key], `a ${key} is`, '{tokens: ..}');
-    }
-  }
-  if (isObject(load)) {
-    if (load['trace'] !== undefined)
-      refuse(['load', 'trace'], 'replaying a trace is', '{concurrency: ..} or {rate: ..}');
-    if (typeof load['arrivals'] === 'string' && /^gamma\(/.test(load['arrivals'])) {
-      refuse(['load', 'arrivals'], `${load['arrivals']} is`, 'poisson, constant');
-    }
-  }
+  const { target } = plain;
   if (plain['gate'] !== undefined) refuse(['gate'], 'a gate is', 'leave it out');
   if (isObject(target)) {
     if (target['command'] !== undefined) refuse(['target', 'command'], 'starting a server is', 'engine or {url: ..}');

@@ -5,24 +5,28 @@
  * The nonce goes into every token from the first on, because servers keep prefixes of earlier prompts: a prompt that
  * differs only at its end would be answered from a cache. Within a run the first token differs for every request, too,
  * as long as there are words left. Length, order and everything else of the workload stay those of the seed.
+ *
+ * Prompts that share a prefix begin with one text of its own exact length, nonce and all, and go on apart.
  */
 import { createHash } from 'node:crypto';
-import { BenchError } from '../errors.ts';
+import { exactText } from './exact-text.ts';
 import { rngOf } from './rng.ts';
 import { type WorkloadTokenizer, wordsOf } from './words.ts';
 
 export interface PromptSource {
   /** Text of exactly `tokens` tokens (at least 1). `stream` keeps phases apart; `i` is the request's number in it. */
   prompt(stream: string, i: number, tokens: number): string;
+  /** The same, beginning with `head`, a text of `headTokens` tokens, fewer than `tokens`. */
+  promptAfter(head: string, headTokens: number, stream: string, i: number, tokens: number): string;
 }
 
-/** Attempts to repair the length before a tokenizer is given up; each changes the text where it was wrong. */
-const ATTEMPTS = 64;
+/** What makes texts those of one run, or of all: a part of every random stream they are drawn from. */
+export const textKey = (nonce: string | null): string => (nonce === null ? 'reuse' : `nonce ${nonce}`);
 
 /** `nonce` null: the same prompts in every run of the seed. */
 export function promptsOf(seed: number, nonce: string | null, tokenizer: WorkloadTokenizer): PromptSource {
   const { first, next } = wordsOf(tokenizer);
-  const key = nonce === null ? 'reuse' : `nonce ${nonce}`;
+  const key = textKey(nonce);
 
   // Request numbers walk through the first words in steps that share no factor with their number, from a place that the
   // nonce gives: no first word comes twice before all have come.
@@ -32,28 +36,15 @@ export function promptsOf(seed: number, nonce: string | null, tokenizer: Workloa
     return first[(start + i * stride) % first.length]!;
   };
 
+  const filled = (head: string, words: string[], stream: string, i: number, count: number, tokens: number): string => {
+    const rng = rngOf(seed, key, stream, i);
+    while (words.length < count) words.push(next[rng.below(next.length)]!);
+    return exactText({ head, words, tokens }, rng, tokenizer);
+  };
+
   return {
-    prompt(stream, i, tokens) {
-      const rng = rngOf(seed, key, stream, i);
-      const words = [firstWord(stream, i)];
-      while (words.length < tokens) words.push(next[rng.below(next.length)]!);
-      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const text = words.join('');
-        const excess = tokenizer.encode(text).length - tokens;
-        if (excess === 0) return text;
-        // Words that are not one token each beside their neighbours: shed or add as many as the count is off, and put
-        // another word at the end, lest the same text come round again.
-        const wanted = Math.max(1, words.length - excess);
-        words.length = Math.min(words.length, wanted) - 1;
-        while (words.length < wanted) {
-          words.push(words.length === 0 ? first[rng.below(first.length)]! : next[rng.below(next.length)]!);
-        }
-      }
-      throw new BenchError(
-        'UNSUPPORTED',
-        `no text of exactly ${tokens} tokens was found for the tokenizer "${tokenizer.name}" in ${ATTEMPTS} attempts`,
-      );
-    },
+    prompt: (stream, i, tokens) => filled('', [firstWord(stream, i)], stream, i, tokens, tokens),
+    promptAfter: (head, headTokens, stream, i, tokens) => filled(head, [], stream, i, tokens - headTokens, tokens),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * A cell's requests: a short warm-up, then as many measured requests as anybody asks for. Pure and deterministic: the same
- * cell, seed and nonce give the same requests, byte for byte.
+ * A cell's requests: a short warm-up, then as many measured requests as anybody asks for, or as a trace has. Pure and
+ * deterministic: the same cell, seed and nonce give the same requests, byte for byte.
  *
  * The seed fixes lengths, arrival times and the choice of adapters; the nonce only changes what the prompts say. Reused
  * prompts come, lengths and all, from a seed that runs and cells share. The runner decides when to stop, and in a closed
@@ -9,8 +9,11 @@
 import type { Cell } from '../plan/plan.ts';
 import { WARMUP_TOKENS } from '../plan/warmup.ts';
 import { constantArrivals } from './arrivals/constant.ts';
+import { gammaArrivals } from './arrivals/gamma.ts';
 import { poissonArrivals } from './arrivals/poisson.ts';
+import { traceArrivals } from './arrivals/trace.ts';
 import { lengthsOf } from './lengths.ts';
+import { nextPromptOf, type PromptOf } from './next-prompt.ts';
 import { popularityOf } from './popularity.ts';
 import { type PromptSource, promptsOf } from './prompts.ts';
 import type { RequestSpec } from './request.ts';
@@ -30,15 +33,22 @@ export interface WorkloadOptions {
 export interface Workload {
   /** Before anything counts: small requests for the base and every adapter in turn; empty where the cell wants none. */
   warmup(): RequestSpec[];
-  /** Endless; each call starts over. Offsets are set for an open loop, null for a closed one. */
+  /**
+   * In order of `i`; each call starts over. Offsets are set for an open loop, null for a closed one. Endless, except where a
+   * trace is replayed: it ends with the entries that the plan has of it.
+   */
   measured(): IterableIterator<RequestSpec>;
 }
 
 export function workloadOf(cell: Cell, { seed, nonce, tokenizer }: WorkloadOptions): Workload {
   const { reuse, seed: reuseSeed = seed } = cell.prompt;
   const promptSeed = reuse ? reuseSeed : seed;
-  const prompts = promptsOf(promptSeed, reuse ? null : nonce, tokenizer);
-  return { warmup: () => warmupOf(cell, prompts), measured: () => measuredOf(cell, { seed, promptSeed }, prompts) };
+  const seeds = { seed: promptSeed, nonce: reuse ? null : nonce };
+  const prompts = promptsOf(seeds.seed, seeds.nonce, tokenizer);
+  return {
+    warmup: () => warmupOf(cell, prompts),
+    measured: () => measuredOf(cell, seed, nextPromptOf(cell, seeds, prompts, tokenizer)),
+  };
 }
 
 function warmupOf(cell: Cell, prompts: PromptSource): RequestSpec[] {
@@ -56,33 +66,49 @@ function warmupOf(cell: Cell, prompts: PromptSource): RequestSpec[] {
   }));
 }
 
-function* measuredOf(
-  cell: Cell,
-  { seed, promptSeed }: { seed: number; promptSeed: number },
-  prompts: PromptSource,
-): Generator<RequestSpec, never> {
-  const promptTokens = lengthsOf(cell.prompt.lengths, rngOf(promptSeed, 'prompt lengths'));
-  const outputTokens = lengthsOf(cell.output.lengths, rngOf(seed, 'output lengths'));
-  const adapter = popularityOf(cell, { adapter: rngOf(seed, 'adapters'), base: rngOf(seed, 'base share') });
+function* measuredOf(cell: Cell, seed: number, nextPrompt: PromptOf): Generator<RequestSpec, void> {
+  const outputTokens = outputTokensOf(cell, seed);
+  const nextAdapter = popularityOf(cell, { adapter: rngOf(seed, 'adapters'), base: rngOf(seed, 'base share') });
   const arrivals = arrivalsOf(cell, seed);
   for (let i = 0; ; i++) {
-    const tokens = promptTokens();
+    const arrival = arrivals?.next();
+    if (arrival?.done) return;
+    const adapter = nextAdapter();
+    const prompt = nextPrompt(i, adapter);
     yield {
       i,
       phase: 'measure',
-      adapter: adapter(),
-      prompt: prompts.prompt('measure', i, tokens),
-      promptTokens: tokens,
-      outputTokens: outputTokens(),
+      adapter,
+      prompt: prompt.text,
+      promptTokens: prompt.tokens,
+      outputTokens: outputTokens(prompt.outputTokens),
       control: cell.output.control,
-      intendedOffset: arrivals === null ? null : arrivals.next().value,
+      intendedOffset: arrival?.value ?? null,
     };
   }
 }
 
-function arrivalsOf({ load }: Cell, seed: number): Generator<number, never> | null {
+/** What is asked for: what the scenario says, else what came with the prompt. */
+function outputTokensOf({ output: { lengths } }: Cell, seed: number): (ofPrompt: number | null) => number {
+  if (lengths.kind !== 'file') return lengthsOf(lengths, rngOf(seed, 'output lengths'));
+  return (ofPrompt) => {
+    if (ofPrompt === null) throw new TypeError('an entry without output length was planned where it is needed');
+    return ofPrompt;
+  };
+}
+
+function arrivalsOf({ load, prompt }: Cell, seed: number): Iterator<number, void> | null {
   if (load.kind === 'closed') return null;
-  return load.arrivals === 'constant'
-    ? constantArrivals(load.rate)
-    : poissonArrivals(load.rate, rngOf(seed, 'arrivals'));
+  const { arrivals, rate } = load;
+  switch (arrivals) {
+    case 'trace':
+      if (prompt.file?.kind !== 'trace') throw new TypeError('a cell replays a trace, and has none');
+      return traceArrivals(prompt.file.entries, load.speed);
+    case 'constant':
+      return constantArrivals(rate);
+    case 'poisson':
+      return poissonArrivals(rate, rngOf(seed, 'arrivals'));
+    default:
+      return gammaArrivals(rate, Number(/\((.+)\)/.exec(arrivals)?.[1]), rngOf(seed, 'arrivals'));
+  }
 }

@@ -124,7 +124,16 @@ it('bench validate explains a scenario with a folder', async () => {
   writeFileSync(file, textWith({ adapters: { rank: 4, count: [0, 1], kind: 'dora' } }));
   let said = '';
   const stream = { write: (text: string) => (said += text) } as unknown as NodeJS.WriteStream;
-  const none = { endpoint: null, model: null, adapters: null, allowFewer: false, api: null, apiKeyEnv: null, set: [] };
+  const none = {
+    endpoint: null,
+    model: null,
+    adapters: null,
+    allowFewer: false,
+    api: null,
+    apiKeyEnv: null,
+    adapterPath: null,
+    set: [],
+  };
   await validate(
     { ...none, scenario: file },
     { stdout: stream, stderr: stream, env: {}, signal: new AbortController().signal },

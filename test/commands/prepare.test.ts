@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadTokenizer } from '../../engine/models/tokenizer.ts';
 import type { ScenarioArguments } from '../../src/commands/arguments.ts';
 import { prepare } from '../../src/commands/prepare.ts';
 import { validate } from '../../src/commands/validate.ts';
@@ -51,7 +52,16 @@ const SCENARIO = {
 function argumentsFor(changes: Partial<ScenarioArguments>, scenario: object = SCENARIO) {
   const file = join(folder, 's.yaml');
   writeFileSync(file, JSON.stringify(scenario));
-  const none = { endpoint: null, model: null, adapters: null, allowFewer: false, api: null, apiKeyEnv: null, set: [] };
+  const none = {
+    endpoint: null,
+    model: null,
+    adapters: null,
+    allowFewer: false,
+    api: null,
+    apiKeyEnv: null,
+    adapterPath: null,
+    set: [],
+  };
   return { ...none, scenario: file, device: null, ...changes };
 }
 
@@ -145,4 +155,86 @@ it('warns for each model whose tokenizer is not known', async () => {
   expect((await prepared({}, named)).warnings).toEqual([]);
   const other = await failure(prepared({}, { ...models, target: { url, tokenizer: 'smollm2-135m' } }));
   expect(other.message).toMatch(/"smollm2-135m" \(not in this package\) is not supported yet; accepted: llama-3-8b, /);
+});
+
+describe('a file of prompts', () => {
+  const CHAT = [
+    { prompt: 'What is a LoRA adapter?', completion: 'A low-rank update of a weight matrix.' },
+    { prompt: 'And a rank?', output_tokens: 7 },
+  ];
+  const ofFile = (prompt: object, rest: object = {}) => {
+    const { output: _none, ...scenario } = SCENARIO;
+    return { ...scenario, adapters: { count: 0 }, models: ['big', 'small'], target: { url }, prompt, ...rest };
+  };
+  const write = (name: string, lines: readonly object[]) =>
+    writeFileSync(join(folder, name), lines.map((line) => JSON.stringify(line)).join('\n'));
+
+  it('is read beside the scenario, counted by the tokenizer, shared by all cells, and kept out of what is stored', async () => {
+    write('chat.jsonl', CHAT);
+    const { plan, scenario } = await prepared({}, ofFile({ dataset: 'chat.jsonl' }, { load: { concurrency: [1, 2] } }));
+    expect(said).toContain('reading chat.jsonl');
+    const files = plan.cells.map(({ prompt }) => prompt.file);
+    expect(files).toHaveLength(4);
+    for (const file of files) expect(file).toBe(files[0]);
+    // "What is a LoRA adapter?" and its answer in Llama 3's tokens.
+    const tokenizer = await loadTokenizer('llama-3');
+    const count = (text: string) => tokenizer.encode(text).length;
+    expect(files[0]!.entries).toEqual([
+      { text: CHAT[0]!.prompt, promptTokens: count(CHAT[0]!.prompt), outputTokens: count(CHAT[0]!.completion!) },
+      { text: CHAT[1]!.prompt, promptTokens: count(CHAT[1]!.prompt), outputTokens: 7 },
+    ]);
+    expect(JSON.stringify(scenario)).not.toContain('What is a');
+    expect(plan.cells[0]!.at.promptTokens).toBe('dataset(chat.jsonl)');
+  });
+
+  it('is changed from the command line as any other value', async () => {
+    write('t.jsonl', [{ timestamp: 10, input_length: 9, output_length: 2 }]);
+    const set = ['prompt={trace: t.jsonl}', 'load={trace: {speed: 4}}', 'prompt.reuse=true'];
+    const { plan } = await prepared({ set }, ofFile({ tokens: 5 }, { output: { tokens: 3 } }));
+    expect(plan.cells[0]).toMatchObject({
+      load: { kind: 'open', arrivals: 'trace', speed: 4 },
+      measure: { requests: 1 },
+      output: { lengths: { kind: 'fixed', tokens: 3 } },
+      prompt: { reuse: true },
+    });
+  });
+
+  it('that is wrong is told with its line, by run and by validate, before anything is measured', async () => {
+    write('bad.jsonl', [...CHAT, { prompt: 'no answer' }]);
+    const scenario = ofFile({ dataset: 'bad.jsonl' });
+    for (const attempt of [
+      () => prepared({}, scenario),
+      () => validate(argumentsFor({}, scenario), io),
+      () => validate(argumentsFor({}, { ...scenario, target: 'engine', models: ['llama-3-8b'] }), io),
+    ]) {
+      const error = await failure(attempt());
+      expect(error).toMatchObject({ code: 'PLAN_INVALID', exitCode: 2 });
+      expect(error.message).toBe(
+        `${join(folder, 'bad.jsonl')}:3: nothing says how long the answer is; expected output_tokens, max_tokens or ` +
+          'completion here, or output.tokens in the scenario',
+      );
+    }
+    expect((await failure(prepared({}, ofFile({ trace: 'none.jsonl' })))).message).toMatch(
+      /^prompt\.trace: there is no file .*none\.jsonl, nor /,
+    );
+  });
+
+  it('is explained by validate, with what was left out', async () => {
+    const talk = (question: string) => ({
+      conversations: [
+        { from: 'human', value: question },
+        { from: 'gpt', value: 'It is a small update that is added to the weights.' },
+      ],
+    });
+    writeFileSync(join(folder, 'share.json'), JSON.stringify([talk('What is a LoRA adapter, in short?'), talk('Hm')]));
+    said.length = 0;
+    const scenario = ofFile({ dataset: 'share.json' }, { load: { rate: '2/s', arrivals: 'gamma(0.5)' } });
+    await validate(argumentsFor({}, scenario), io);
+    const words = said.join('');
+    expect(words).toMatch(
+      / {2}c1: big, base model alone, prompts of share\.json, as many out as there, 2\/s gamma\(0\.5\)/,
+    );
+    expect(words).toMatch(/Prompts: 1 of share\.json, 1\d tokens each, with 8 put before each/);
+    expect(words).toMatch(/Warning: c1, c2: 1 entry of share\.json left out: without question and answer, shorter/);
+  });
 });

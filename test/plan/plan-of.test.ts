@@ -250,15 +250,45 @@ describe('order, seeds and hash', () => {
   const swept = (changes: Record<string, unknown> = {}) =>
     planOf(scenarioWith({ adapters: { rank: 8, count: [0, 2] }, load: { concurrency: [1, 2] }, ...changes }), GPU);
 
-  test('runs go model by model, and replicate by replicate within one', () => {
+  test('runs go model by model, and replicate by replicate within one; each is a block with every cell once', () => {
     const plan = swept({ models: ['llama-3-8b@1/8', 'llama-3.2-1b@1/8'], measure: { repeats: 2 } });
-    expect(plan.runs.map((run) => `${run.cell}.${run.replicate}`)).toEqual(
-      ['c1 c2 c3 c4', 'c5 c6 c7 c8'].flatMap((group) =>
-        [0, 1].flatMap((r) => group.split(' ').map((id) => `${id}.${r}`)),
-      ),
+    const blocks = [0, 4, 8, 12].map((from) => plan.runs.slice(from, from + 4));
+    expect(blocks.map((block) => block.map(({ cell }) => cell).sort())).toEqual(
+      ['c1 c2 c3 c4', 'c1 c2 c3 c4', 'c5 c6 c7 c8', 'c5 c6 c7 c8'].map((ids) => ids.split(' ')),
     );
+    expect(blocks.map((block) => [...new Set(block.map(({ replicate }) => replicate))])).toEqual([[0], [1], [0], [1]]);
     expect(plan.runs.map((run) => run.order)).toEqual(plan.runs.map((_, i) => i));
     expect(plan.estimate.runs).toBe(16);
+    expect(plan.cells.map(({ id }) => id)).toEqual(plan.cells.map((_, i) => `c${i + 1}`));
+  });
+
+  test('every block has a random order of its own, which the seed fixes', () => {
+    const load = { concurrency: [1, 2, 3, 4, 5, 6] };
+    const blocksOf = (seed: number) => {
+      const { runs } = planOf(scenarioWith({ load, measure: { repeats: 200, seed } }), GPU);
+      return Array.from({ length: 200 }, (_, r) => runs.slice(6 * r, 6 * r + 6).map(({ cell }) => Number(cell[1])));
+    };
+    const blocks = blocksOf(1);
+    expect(blocksOf(1)).toEqual(blocks);
+    expect(blocksOf(2)).not.toEqual(blocks);
+    expect(new Set(blocks.map(String)).size).toBeGreaterThan(150); // of 720 orders
+    // Any cell in any place equally often: chi-square over 36 counts of 33.3, 25 degrees of freedom, 0.1% point 52.6.
+    const expected = 200 / 6;
+    let chiSquare = 0;
+    for (let cell = 1; cell <= 6; cell++) {
+      for (let place = 0; place < 6; place++) {
+        const count = blocks.filter((block) => block[place] === cell).length;
+        chiSquare += (count - expected) ** 2 / expected;
+      }
+    }
+    expect(chiSquare).toBeLessThan(52.6);
+  });
+
+  test('the hash covers the order, and a cell more leaves that of the others', () => {
+    const ids = (concurrency: number[]) =>
+      planOf(scenarioWith({ load: { concurrency } }), GPU).runs.map(({ cell }) => cell);
+    const [four, five] = [ids([1, 2, 3, 4]), ids([1, 2, 3, 4, 5])];
+    expect(five.filter((id) => id !== 'c5')).toEqual(four);
   });
 
   test('the same scenario gives the same plan; cells that differ in adapters alone share seeds, others do not', () => {

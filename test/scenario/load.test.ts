@@ -183,6 +183,57 @@ without_gpu: {models: llama-3-8b@1/8, prompt: {tokens: 8}, output: {tokens: 4}}
   expect(resolveScenario(source, { ...ON_GPU, withoutGpu: true }).workloads).toHaveLength(1);
 });
 
+test('prompts may come from a file, which may also say when they come and how long answers are', () => {
+  const text = (prompt: string, rest: string) => `name: f\nmodels: llama-3-8b\nprompt: ${prompt}\n${rest}`;
+  const trace = text('{trace: traces/a.jsonl}', 'load: {trace: {speed: 2}}\nmeasure: {seed: 3}');
+  const replayed = resolveScenario(scenarioFromText(trace, null), ON_GPU);
+  expect(replayed).toMatchObject({
+    promptFile: { kind: 'trace', path: 'traces/a.jsonl' },
+    promptReuse: false,
+    workloads: [{ prompt: null, output: null }],
+    load: { kind: 'trace', speed: 2 },
+    controls: ['exact'],
+    measure: { length: { kind: 'all' }, warmupPerAdapter: 1, drainMs: 30_000, repeats: 1, seed: 3 },
+  });
+  expect(replayed.resolved).toMatchObject({ prompt: { trace: 'traces/a.jsonl', reuse: false } });
+  expect((replayed.resolved['measure'] as object) ?? {}).not.toHaveProperty('requests');
+
+  const set = ['prompt.reuse=true', 'output.tokens=[8, 16]', 'measure.requests=30s'];
+  const dataset = text('{dataset: a.json}', 'output: {control: cap}\nload: {rate: 4/s, arrivals: gamma(0.5)}');
+  expect(resolveScenario(scenarioFromText(dataset, null), { ...ON_GPU, set })).toMatchObject({
+    promptFile: { kind: 'dataset', path: 'a.json' },
+    promptReuse: true,
+    workloads: [8, 16].map((tokens) => ({ prompt: null, output: { kind: 'fixed', tokens } })),
+    load: { kind: 'open', rates: [4], arrivals: 'gamma(0.5)' },
+    controls: ['cap'],
+    measure: { length: { kind: 'duration', durationMs: 30_000 } },
+  });
+  // A closed loop of a trace's prompts has the usual length.
+  const closed = resolveScenario(scenarioFromText(text('{trace: a}', 'load: {concurrency: 2}'), null), ON_GPU);
+  expect(closed.measure.length).toEqual({ kind: 'per_concurrency', perConcurrency: 10, atLeast: 50 });
+  for (const scenario of [replayed, closed]) {
+    const again = resolveScenario(scenarioFromText(JSON.stringify(scenario.resolved), null), ON_GPU);
+    expect(again.resolved).toEqual(scenario.resolved);
+  }
+});
+
+test('a shared prefix has its defaults, and --set reaches into it', () => {
+  const source = scenarioFromText(MINIMAL, null);
+  expect(resolveScenario(source, ON_GPU)).toMatchObject({ sharedPrefix: null, promptFile: null });
+  const shared = resolveScenario(source, { ...ON_GPU, set: ['prompt.shared_prefix.tokens=4'] });
+  expect(shared.sharedPrefix).toEqual({ tokens: 4, groups: 1, perAdapter: false });
+  expect(shared.resolved['prompt']).toEqual({
+    tokens: 10,
+    reuse: false,
+    shared_prefix: { tokens: 4, groups: 1, per_adapter: false },
+  });
+  const set = ['prompt.shared_prefix={tokens: 4, groups: 3}', 'prompt.shared_prefix.per_adapter=true'];
+  expect(resolveScenario(source, { ...ON_GPU, set }).sharedPrefix).toEqual({ tokens: 4, groups: 3, perAdapter: true });
+  expect(
+    failure(() => resolveScenario(source, { ...ON_GPU, set: ['prompt.shared_prefix.tokens=10'] })).message,
+  ).toMatch(/^scenario:4:18: prompt\.tokens: a prompt must be longer than the prefix it shares/);
+});
+
 test('--set applies last, in YAML syntax, also into places that are not there yet', () => {
   const set = [
     'load.concurrency=[1, 8]',
@@ -240,6 +291,9 @@ test('an endpoint drops target, models, weights, engine and without_gpu; what --
     apiKeyEnv: null,
     headers: {},
     tokenizer: null,
+    adapterPath: null,
+    adapterPaths: {},
+    metricsUrl: null,
   });
   expect(scenario.load.kind).toBe('open');
   for (const key of ['models', 'weights', 'engine', 'without_gpu']) expect(scenario.resolved).not.toHaveProperty(key);

@@ -44,10 +44,10 @@ describe('one fault is told with its place, what was expected and what was found
     ],
     [{ load: '{rate: [4/s, 5]}' }, 's.yaml:1:20: load.rate[1]: expected a rate with its unit'],
     [{ load: '{rate: 0/s}' }, 's.yaml:1:14: load.rate: expected a rate, above 0, found "0/s"'],
-    [{ load: '8' }, 's.yaml:1:7: load: expected {concurrency: 8} or {rate: 4/s}, found 8'],
+    [{ load: '8' }, 's.yaml:1:7: load: expected {concurrency: 8}, {rate: 4/s} or {trace: {speed: 1}}, found 8'],
     [{ load: '{concurrency: []}' }, 'load.concurrency: expected a list with at least one entry, found []'],
     [{ load: '{concurrency: 1.5}' }, 's.yaml:1:21: load.concurrency: expected a whole number of at least 1, found 1.5'],
-    [{ load: null }, 's.yaml:1:1: load: is missing; expected {concurrency: 8} or {rate: 4/s}'],
+    [{ load: null }, 's.yaml:1:1: load: is missing; expected {concurrency: 8}, {rate: 4/s} or {trace: {speed: 1}}'],
     [{ name: '5' }, 's.yaml:1:7: name: expected a name, found 5'],
     [{ name: 'a b' }, 'name: expected a name of letters, digits, dots, dashes and underscores, found "a b"'],
     [{ models: null }, 'models: is missing; expected a preset (llama-3-8b, '],
@@ -55,6 +55,55 @@ describe('one fault is told with its place, what was expected and what was found
     [{ models: '[llama-3-8b@1/3]' }, '3 does not divide the 8 KV heads of llama-3-8b'],
     [{ models: '[llama-3-8b, llama-3-8b]' }, 's.yaml:1:22: models[1]: "llama-3-8b" is listed twice'],
     [{ prompt: null }, 'prompt: is missing; expected {tokens: 200}'],
+    [{ prompt: '8' }, 's.yaml:1:9: prompt: expected {tokens: 200}, {dataset: FILE} or {trace: FILE}, found 8'],
+    [{ prompt: '{datset: a.jsonl}' }, 's.yaml:1:10: prompt.datset: unknown key; did you mean "dataset"? Accepted: '],
+    [
+      { prompt: '{dataset: a.jsonl, tokens: 5}' },
+      's.yaml:1:10: prompt.dataset: does not go together with the other keys here',
+    ],
+    [
+      { prompt: '{trace: a.jsonl, shared_prefix: {tokens: 5}}' },
+      'prompt.shared_prefix: does not go together with the other keys here',
+    ],
+    [{ prompt: '{dataset: 5}' }, 's.yaml:1:19: prompt.dataset: expected a file name, found 5'],
+    [
+      { prompt: '{tokens: [200, 100], shared_prefix: {tokens: 100}}' },
+      's.yaml:1:24: prompt.tokens[1]: a prompt must be longer than the prefix it shares (shared_prefix.tokens): found 100; expected above 100',
+    ],
+    [
+      { prompt: '{tokens: {mean: 200, stddev: 9}, shared_prefix: {tokens: 100}}' },
+      's.yaml:1:18: prompt.tokens: a prompt must be longer than the prefix it shares (shared_prefix.tokens): draws reach down to 1; expected min above 100',
+    ],
+    [
+      { prompt: '{tokens: {uniform: {min: 9, max: 200}}, shared_prefix: {tokens: 100}}' },
+      'draws reach down to 9; expected min above 100',
+    ],
+    [
+      { prompt: '{tokens: 200, shared_prefix: {tokens: 100, gruops: 2}}' },
+      'prompt.shared_prefix.gruops: unknown key; did you mean "groups"? Accepted: tokens, groups, per_adapter',
+    ],
+    [
+      { prompt: '{tokens: 200, shared_prefix: {tokens: 100, per_adapter: 2}}' },
+      'prompt.shared_prefix.per_adapter: expected true or false, found 2',
+    ],
+    [{ prompt: '{tokens: 200, shared_prefix: 100}' }, 'prompt.shared_prefix: expected {tokens: 100}, found 100'],
+    [
+      { load: '{trace: {speed: 1}}' },
+      "s.yaml:1:15: load.trace: replays the times of the prompts' trace; expected prompt: {trace: FILE} beside it",
+    ],
+    [{ load: '{trace: {speed: 0}}', prompt: '{trace: a}' }, 'load.trace.speed: expected a number above 0, found 0'],
+    [
+      { load: '{trace: {speed: 1}}', prompt: '{trace: a}', measure: '{requests: {per_concurrency: 3}}' },
+      'measure.requests: a replayed trace has no concurrency; expected a number of requests, a duration, or nothing',
+    ],
+    [
+      { load: '{rate: 4/s, arrivals: gamma}' },
+      's.yaml:1:29: load.arrivals: expected poisson, constant or gamma(k), such as gamma(0.5), found "gamma"',
+    ],
+    [
+      { load: '{rate: 4/s, arrivals: gamma(0)}' },
+      'load.arrivals: expected a shape of at least 0.01, such as gamma(0.5)',
+    ],
     [{ prompt: '{tokens: {maen: 5}}' }, 'prompt.tokens.maen: unknown key; did you mean "mean"?'],
     [{ prompt: '{tokens: {mean: 5, stddev: x}}' }, 'prompt.tokens.stddev: expected a number, 0 or more, found "x"'],
     [{ prompt: '{tokens: {mean: 50, max: 40}}' }, 's.yaml:1:18: prompt.tokens: mean 50 lies outside min to max'],
@@ -145,13 +194,6 @@ describe('one fault is told with its place, what was expected and what was found
 describe('what the format knows and this version does not do is refused by name', () => {
   test.each<[Record<string, string>, string]>([
     [{ weights: '[f16, int4]' }, 's.yaml:1:16: weights[1]: "int4" is not supported yet; accepted: f16'],
-    [{ prompt: '{dataset: x.jsonl}' }, 'prompt.dataset: a dataset is not supported yet; accepted: {tokens: ..}'],
-    [{ prompt: '{trace: x.jsonl}' }, 'prompt.trace: a trace is not supported yet'],
-    [{ load: '{trace: {speed: 1}}' }, 'load.trace: replaying a trace is not supported yet'],
-    [
-      { load: '{rate: 4/s, arrivals: gamma(0.5)}' },
-      'load.arrivals: gamma(0.5) is not supported yet; accepted: poisson, ',
-    ],
     [{ gate: '{thresholds: [ttft.p99 < 400ms]}' }, 'gate: a gate is not supported yet'],
     [
       { target: '{command: [vllm, serve], ready: "http://h/health"}' },
@@ -176,6 +218,12 @@ test.each<Record<string, string>>([
   { adapters: '{rank: 8, count: 4, kind: {mix: {lora: 1, vera: 1}}, residency: [warm, cold_host, cold_disk]}' },
   { adapters: '{count: 4, kind: dora, modules: [q, v], residency: warm}', target: '{url: http://h/v1}' },
   { target: '{url: "http://h/v1", tokenizer: ./tokenizer}' },
+  { load: '{rate: 4/s, arrivals: gamma(0.5)}' },
+  { prompt: '{dataset: x.jsonl}', load: '{rate: 4/s, arrivals: gamma(12)}' },
+  { prompt: '{trace: x.jsonl, reuse: true}', load: '{trace: {speed: 0.5}}', output: '{control: cap}' },
+  { prompt: '{trace: x.jsonl}', load: '{trace: {speed: 2}}', measure: '{requests: 30s}' },
+  { prompt: '{trace: x.jsonl}', load: '{concurrency: 4}' },
+  { prompt: '{tokens: {mean: 200, stddev: 9, min: 101}, shared_prefix: {tokens: 100, groups: 3, per_adapter: true}}' },
 ])('accepts %j', (changes) => {
   expect(() => errorOf(changes)).toThrow('accepted: ');
 });
@@ -221,11 +269,17 @@ test('whatever stands under a key, the answer is a scenario or a BenchError with
     'mean',
     'url',
     'requests',
+    'trace',
+    'speed',
+    'dataset',
+    'arrivals',
+    'shared_prefix',
+    'reuse',
   ];
   const value = fc.letrec((tie) => ({
     any: fc.oneof(
       { depthSize: 'small', withCrossShrink: true },
-      fc.constantFrom<unknown>(null, true, 0, 1, -1, 2.5, '4/s', '3s', 'uniform', 'f16', 'llama-3-8b', 'x'),
+      fc.constantFrom<unknown>(null, true, 0, 1, -1, 2.5, '4/s', '3s', 'uniform', 'f16', 'llama-3-8b', 'x', 'gamma(2)'),
       fc.array(tie('any'), { maxLength: 3 }),
       fc.dictionary(fc.constantFrom(...inner), tie('any'), { maxKeys: 3 }),
     ),

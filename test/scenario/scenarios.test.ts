@@ -2,9 +2,11 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Geometry, geometryOf } from '../../engine/models/geometry.ts';
-import type { FolderModels } from '../../src/plan/facts.ts';
+import type { FolderModels, PromptFiles } from '../../src/plan/facts.ts';
 import { planOf } from '../../src/plan/plan-of.ts';
 import { hasWithoutGpu, readScenario, resolveScenario } from '../../src/scenario/load.ts';
+import { readPromptFile } from '../../src/scenario/prompt-files/read.ts';
+import type { Scenario } from '../../src/scenario/scenario.ts';
 import { schemaFilePath } from '../../src/scenario/write-schema.ts';
 
 const FOLDER = dirname(schemaFilePath());
@@ -19,15 +21,21 @@ const FOLDER_MODELS: Record<string, FolderModels> = {
     },
   },
 };
-const planWithoutGpu = (file: string) => {
+/** The prompts' file for each model, with one token a character: none of these files is a dataset. */
+async function promptFilesOf(scenario: Scenario, models = scenario.models): Promise<PromptFiles> {
+  const file = await readPromptFile(scenario, (text) => text.length);
+  return file === null ? {} : Object.fromEntries(models.map((model) => [model, file]));
+}
+const planWithoutGpu = async (file: string) => {
   const scenario = resolveScenario(readScenario(join(FOLDER, file)), { withoutGpu: true, endpoint: false, set: [] });
-  return planOf(scenario, { ...SOFTWARE, folders: FOLDER_MODELS[file] ?? {} });
+  const promptFiles = await promptFilesOf(scenario);
+  return planOf(scenario, { ...SOFTWARE, folders: FOLDER_MODELS[file] ?? {}, promptFiles });
 };
 
 test('the scenarios are there', () => {
   const wanted = [
     ...['llama8b-rank16', 'llama8b-ranks', 'llama8b-mixed-ranks', 'nim-lora', 'smoke'],
-    ...['merged-vs-dynamic', 'adapter-kinds', 'cold-start', 'smollm2'],
+    ...['merged-vs-dynamic', 'adapter-kinds', 'cold-start', 'smollm2', 'trace'],
   ];
   expect(FILES).toEqual(expect.arrayContaining(wanted.map((name) => `${name}.yaml`)));
 });
@@ -35,25 +43,26 @@ test('the scenarios are there', () => {
 describe.each(FILES)('%s', (file) => {
   const source = readScenario(join(FOLDER, file));
 
-  test('is named after its file, says what it answers, and plans on a GPU', () => {
+  test('is named after its file, says what it answers, and plans on a GPU', async () => {
     const scenario = resolveScenario(source, { withoutGpu: false, endpoint: false, set: [] });
     expect(`${scenario.name}.yaml`).toBe(file);
     expect(scenario.text).toMatch(/^# yaml-language-server: \$schema=\.\/scenario\.schema\.json\n#\n# .+\?/m);
     const folders = FOLDER_MODELS[file] ?? {};
-    const plan = planOf(scenario, { kind: 'engine', software: false, deviceName: 'GPU', folders });
+    const promptFiles = await promptFilesOf(scenario);
+    const plan = planOf(scenario, { kind: 'engine', software: false, deviceName: 'GPU', folders, promptFiles });
     expect(plan.standIn).toBe(null);
     expect(plan.estimate.seconds).toBe(null);
   });
 
-  test('has a without_gpu that is a stand-in, or a model as small as one, and takes minutes at most', () => {
+  test('has a without_gpu that is a stand-in, or a model as small as one, and takes minutes at most', async () => {
     expect(hasWithoutGpu(source)).toBe(true);
-    const plan = planWithoutGpu(file);
+    const plan = await planWithoutGpu(file);
     if (FOLDER_MODELS[file] === undefined) expect(plan.standIn).toMatchObject({ scale: '1/8' });
     else expect(plan.standIn).toBe(null);
     expect(plan.estimate.seconds).toBeLessThan(210);
   });
 
-  test('runs against an endpoint whose adapters it is told', () => {
+  test('runs against an endpoint whose adapters it is told', async () => {
     const names = { 8: 8, 16: 32, 32: 8, 64: 16 };
     const byRank = Object.entries(names).map(([rank, n]) => [
       rank,
@@ -67,13 +76,15 @@ describe.each(FILES)('%s', (file) => {
       ...(engineOnly === undefined ? [] : [`adapters.${engineOnly}`]),
     ];
     const scenario = resolveScenario(source, { withoutGpu: false, endpoint: true, url: 'http://h:1/v1', set });
-    const plan = planOf(scenario, { kind: 'endpoint', models: [{ name: 'm', adapters: [] }], allowFewer: false });
+    const models = [{ name: 'm', adapters: [] }];
+    const promptFiles = await promptFilesOf(scenario, ['m']);
+    const plan = planOf(scenario, { kind: 'endpoint', models, allowFewer: false, promptFiles });
     expect(new Set(plan.cells.map((cell) => cell.at.model))).toEqual(new Set(['m']));
   });
 });
 
-test('llama8b-rank16 without GPU: adapter counts 0, 1, 8, 32 at concurrencies 1 and 4', () => {
-  const plan = planWithoutGpu('llama8b-rank16.yaml');
+test('llama8b-rank16 without GPU: adapter counts 0, 1, 8, 32 at concurrencies 1 and 4', async () => {
+  const plan = await planWithoutGpu('llama8b-rank16.yaml');
   expect(plan.cells.map(({ at }) => [at.adapters, at.concurrency])).toEqual(
     [0, 1, 8, 32].flatMap((count) => [1, 4].map((concurrency) => [count, concurrency])),
   );
@@ -91,8 +102,23 @@ test('nim-lora asks for three requests for each in flight, as the guide does', (
   expect(Math.max(...plan.cells.map(({ at }) => at.concurrency ?? 0))).toBe(250);
 });
 
-test('smoke takes under 20 seconds', () => {
-  expect(planWithoutGpu('smoke.yaml').estimate.seconds).toBeLessThan(20);
+test('smoke takes under 20 seconds', async () => {
+  expect((await planWithoutGpu('smoke.yaml')).estimate.seconds).toBeLessThan(20);
+});
+
+test('trace: every prompt begins with what others begin with, as its text says', async () => {
+  const scenario = resolveScenario(readScenario(join(FOLDER, 'trace.yaml')), {
+    withoutGpu: false,
+    endpoint: false,
+    set: [],
+  });
+  const file = await readPromptFile(scenario, (text) => text.length);
+  if (file?.kind !== 'trace') throw new Error('no trace was read');
+  expect(file.entries).toHaveLength(240);
+  expect(file.entries.at(-1)!.atMs).toBeGreaterThan(55_000);
+  expect(file.entries.at(-1)!.atMs).toBeLessThan(65_000);
+  expect(new Set(file.entries.map(({ hashIds }) => hashIds![0])).size).toBe(3);
+  expect(scenario.text).toContain('The trace is made up');
 });
 
 test('what is only for the engine is refused at an endpoint, with what to say instead', () => {
