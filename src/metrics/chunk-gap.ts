@@ -4,8 +4,9 @@
  * What a reader of the stream sees: AIPerf's `inter_chunk_latency`. It differs from itl as far as tokens_per_chunk differs
  * from 1. Gaps count wherever they were seen; a failed or cancelled request adds one sample censored at its end.
  */
-import { distributionOf, MILLISECONDS, type Samples } from './distribution.ts';
+import { distributionOf, MILLISECONDS } from './distribution.ts';
 import type { Metric } from './metric.ts';
+import { samplesOf } from './samples.ts';
 
 export const chunkGap: Metric = {
   name: 'chunk_gap',
@@ -13,16 +14,15 @@ export const chunkGap: Metric = {
   unit: 'ms',
   better: 'lower',
   description: 'Time between two pieces of a stream, however many tokens each carries.',
-  compute({ records }) {
-    const samples: Samples = { values: [], bounds: [] };
-    for (const { chunks, outcome, end, sent } of records) {
+  compute({ steady }) {
+    const samples = samplesOf(steady, ({ chunks, outcome, end, sent }, into) => {
       chunks.forEach(([at], i) => {
         const before = chunks[i - 1];
-        if (before !== undefined) samples.values.push(at - before[0]);
+        if (before !== undefined) into.see(at - before[0]);
       });
       const last = chunks.at(-1);
-      if (outcome !== 'ok' && last !== undefined) samples.bounds.push(Math.max(0, end - sent - last[0]));
-    }
+      if (outcome !== 'ok' && last !== undefined) into.censor(Math.max(0, end - sent - last[0]));
+    });
     return distributionOf(samples, MILLISECONDS);
   },
 };

@@ -4,9 +4,10 @@
  * To the last content, not to the end of the stream: closing events carry nothing a user waits for. One sample a request;
  * failed and cancelled ones are censored at their end.
  */
-import { distributionOf, MILLISECONDS, type Samples } from './distribution.ts';
+import { distributionOf, MILLISECONDS } from './distribution.ts';
 import type { Metric } from './metric.ts';
 import { e2eOf, waitedFor } from './request-times.ts';
+import { samplesOf } from './samples.ts';
 
 export const e2e: Metric = {
   name: 'e2e',
@@ -14,13 +15,12 @@ export const e2e: Metric = {
   unit: 'ms',
   better: 'lower',
   description: 'From when a request should have been sent to its last content.',
-  compute({ records }) {
-    const samples: Samples = { values: [], bounds: [] };
-    for (const record of records) {
+  compute({ steady }) {
+    const samples = samplesOf(steady, (record, into) => {
       const value = record.outcome === 'ok' ? e2eOf(record) : null;
-      if (value === null) samples.bounds.push(waitedFor(record, record.intended));
-      else samples.values.push(value);
-    }
+      if (value === null) into.censor(waitedFor(record, record.intended));
+      else into.see(value);
+    });
     return distributionOf(samples, MILLISECONDS);
   },
 };

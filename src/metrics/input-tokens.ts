@@ -5,6 +5,7 @@
  */
 import { distributionOf } from './distribution.ts';
 import type { Metric } from './metric.ts';
+import { samplesOf } from './samples.ts';
 
 export const inputTokens: Metric = {
   name: 'input_tokens',
@@ -14,7 +15,7 @@ export const inputTokens: Metric = {
   description: 'Prompt tokens of each request, as the server counts them.',
   compute: ({ ok }) =>
     distributionOf(
-      { values: ok.map(({ usage, asked }) => usage?.prompt_tokens ?? asked.promptTokens), bounds: [] },
+      samplesOf(ok, ({ usage, asked }, samples) => samples.see(usage?.prompt_tokens ?? asked.promptTokens)),
       { unit: 'tokens', per: 1 },
     ),
 };

@@ -7,21 +7,23 @@
  * unknown the metric is unavailable.
  *
  * Gaps are counted wherever they were seen, also in requests that failed or were cancelled later; each of those adds one
- * sample censored at its end, for the gap it died in.
+ * sample censored at its end, for the gap it died in. Tokens of one request are not independent, and its intervals don't
+ * take them so (stats/effective-size.ts).
  */
 import type { RequestRecord } from '../result/schema.ts';
-import { distributionOf, MILLISECONDS, type Samples } from './distribution.ts';
+import { distributionOf, MILLISECONDS } from './distribution.ts';
 import { type Metric, unavailable } from './metric.ts';
+import { Samples } from './samples.ts';
 import { TOKENS_UNKNOWN } from './tpot.ts';
 
 /** Adds a request's gaps; false where its tokens are unknown. */
-function addGaps(record: RequestRecord, values: number[], weights: number[]): boolean {
-  let before = record.chunks[0]?.[0] ?? 0;
-  for (const [at, tokens] of record.chunks.slice(1)) {
+function addGaps({ chunks }: RequestRecord, samples: Samples): boolean {
+  let before = chunks[0]?.[0] ?? 0;
+  for (let i = 1; i < chunks.length; i++) {
+    const [at, tokens] = chunks[i] as [number, number | null];
     if (tokens === null) return false;
     if (tokens === 0) continue;
-    values.push((at - before) / tokens);
-    weights.push(tokens);
+    samples.see((at - before) / tokens, tokens);
     before = at;
   }
   return true;
@@ -33,14 +35,16 @@ export const itl: Metric = {
   unit: 'ms',
   better: 'lower',
   description: 'Time between tokens, one sample a token, over all requests.',
-  compute({ records }) {
-    const samples: Samples & { weights: number[] } = { values: [], weights: [], bounds: [] };
-    for (const record of records) {
-      const known = addGaps(record, samples.values, samples.weights);
+  compute({ steady }) {
+    const samples = new Samples();
+    for (const record of steady) {
+      const known = addGaps(record, samples);
       if (!known && record.outcome === 'ok') return unavailable('ms', TOKENS_UNKNOWN);
       const last = record.chunks.at(-1);
-      if (record.outcome === 'ok' || last === undefined) continue;
-      samples.bounds.push(Math.max(0, record.end - record.sent - last[0]));
+      if (record.outcome !== 'ok' && last !== undefined) {
+        samples.censor(Math.max(0, record.end - record.sent - last[0]));
+      }
+      samples.endRequest();
     }
     return distributionOf(samples, MILLISECONDS);
   },

@@ -1,6 +1,6 @@
 /**
  * One run's records turned into its numbers. In: records and what was asked. Out: counts, errors, every metric, each
- * adapter apart, a timeline. Warm-up is excluded from all of it.
+ * adapter apart, a timeline. Requests of the warm-up phase are excluded from all of it.
  *
  * Whether the numbers are fit to judge is validity/'s part: measureRun() there does both.
  */
@@ -11,8 +11,9 @@ import type { MetricInput } from './metric.ts';
 import { perAdapterOf } from './per-adapter.ts';
 import { METRICS } from './registry.ts';
 import { outputTokensOf } from './request-times.ts';
+import { steadyStateOf } from './steady-state.ts';
 import { timelineOf } from './timeline.ts';
-import { windowOf } from './window.ts';
+import { loadedWindow } from './window.ts';
 
 export interface RunContext {
   cell: Cell;
@@ -33,8 +34,11 @@ export function measure(records: readonly RequestRecord[], context: RunContext):
   const measured = records.filter(({ phase }) => phase === 'measure').sort((a, b) => a.i - b.i);
   const ok = measured.filter(({ outcome }) => outcome === 'ok');
   const inFlight = inFlightOf(measured);
-  const window = windowOf(measured, inFlight, cell.load, lastIssue);
-  const input: MetricInput = { records: measured, ok, cell, slo, window, inFlight };
+  const loaded = loadedWindow(measured, inFlight, cell.load, lastIssue);
+  const { from, detail } = steadyStateOf(measured, loaded.from, lastIssue, cell);
+  const window = { from: Math.max(loaded.from, from), to: loaded.to };
+  const steady = measured.filter(({ intended }) => intended >= from);
+  const input: MetricInput = { records: measured, ok, steady, steadyDetail: detail, cell, slo, window, inFlight };
   const metrics: Record<string, MetricValue> = {};
   for (const metric of METRICS) metrics[metric.name] = metric.compute(input);
   return {
@@ -42,7 +46,7 @@ export function measure(records: readonly RequestRecord[], context: RunContext):
     counts: countsOf(measured, ok),
     errors: errorsOf(measured),
     metrics,
-    perAdapter: perAdapterOf(measured),
+    perAdapter: perAdapterOf(measured, steady),
     timeline: timelineOf(measured, inFlight, runStart, runEnd),
     input,
   };

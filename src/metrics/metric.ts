@@ -4,7 +4,7 @@
  * One file a metric implements this; registry.ts lists them; measure.ts runs them.
  */
 import type { Cell, Slo } from '../plan/plan.ts';
-import type { MetricValue, RequestRecord, Unavailable } from '../result/schema.ts';
+import type { MetricValue, RequestRecord, SteadyDetail, Unavailable } from '../result/schema.ts';
 import type { Step } from '../stats/step-function.ts';
 
 export interface MetricInput {
@@ -12,6 +12,9 @@ export interface MetricInput {
   records: readonly RequestRecord[];
   /** Those of them that succeeded. */
   ok: readonly RequestRecord[];
+  /** Those issued since steady state began, whatever became of them: what latencies are of. */
+  steady: readonly RequestRecord[];
+  steadyDetail: SteadyDetail;
   cell: Cell;
   slo: Slo | null;
   /** Steady state, in ns since the invocation's origin: to the last issue, and empty where the run was too short. */

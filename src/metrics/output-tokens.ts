@@ -6,6 +6,7 @@
 import { distributionOf } from './distribution.ts';
 import { type Metric, unavailable } from './metric.ts';
 import { outputTokensOf } from './request-times.ts';
+import { samplesOf } from './samples.ts';
 
 export const outputTokens: Metric = {
   name: 'output_tokens',
@@ -16,7 +17,10 @@ export const outputTokens: Metric = {
   compute({ ok }) {
     const values = ok.map(outputTokensOf);
     return values.every((value) => value !== null)
-      ? distributionOf({ values, bounds: [] }, { unit: 'tokens', per: 1 })
+      ? distributionOf(
+          samplesOf(values, (value, samples) => samples.see(value)),
+          { unit: 'tokens', per: 1 },
+        )
       : unavailable('tokens', 'the server reports no usage, and tokens per chunk are unknown');
   },
 };

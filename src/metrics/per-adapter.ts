@@ -1,6 +1,7 @@
 /**
- * The latencies of each adapter apart, and of the base model. In: a run's requests. Out: by name, their count, ttft and
- * tpot, with histograms of two digits: there may be hundreds of adapters.
+ * The latencies of each adapter apart, and of the base model. In: a run's requests, and those of them that count in
+ * latencies. Out: by name, how many were issued, ttft and tpot, with histograms of two digits: there may be hundreds of
+ * adapters.
  */
 import { ADAPTER_DIGITS } from '../recorder/histogram.ts';
 import type { RequestRecord, RunResult } from '../result/schema.ts';
@@ -12,7 +13,7 @@ import { ttftSamples } from './ttft.ts';
 /** Stands for requests that name no adapter; no server allows such a name for one. */
 export const BASE_MODEL = '(base)';
 
-export function perAdapterOf(records: readonly RequestRecord[]): RunResult['perAdapter'] {
+export function byAdapter(records: readonly RequestRecord[]): Map<string, RequestRecord[]> {
   const byName = new Map<string, RequestRecord[]>();
   for (const record of records) {
     const name = record.adapter ?? BASE_MODEL;
@@ -20,16 +21,24 @@ export function perAdapterOf(records: readonly RequestRecord[]): RunResult['perA
     if (own === undefined) byName.set(name, [record]);
     else own.push(record);
   }
+  return byName;
+}
+
+export function perAdapterOf(
+  records: readonly RequestRecord[],
+  steady: readonly RequestRecord[],
+): RunResult['perAdapter'] {
+  const issued = byAdapter(records);
+  const counted = byAdapter(steady);
   const scale = { ...MILLISECONDS, digits: ADAPTER_DIGITS };
-  const names = [...byName.keys()].sort();
   return Object.fromEntries(
-    names.map((name) => {
-      const own = byName.get(name) as RequestRecord[];
+    [...issued.keys()].sort().map((name) => {
+      const own = counted.get(name) ?? [];
       const tpot = tpotSamples(own);
       return [
         name,
         {
-          count: own.length,
+          count: issued.get(name)?.length ?? 0,
           ttft: distributionOf(ttftSamples(own), scale),
           tpot: tpot === null ? unavailable('ms', TOKENS_UNKNOWN) : distributionOf(tpot, scale),
         },

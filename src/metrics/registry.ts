@@ -3,6 +3,7 @@
  */
 import { BenchError } from '../errors.ts';
 import { activeAdapters } from './active-adapters.ts';
+import { adapterFairness } from './adapter-fairness.ts';
 import { adapterLoad } from './adapter-load.ts';
 import { chunkGap } from './chunk-gap.ts';
 import { e2e } from './e2e.ts';
@@ -20,10 +21,12 @@ import { sendLag } from './send-lag.ts';
 import { serviceTtft } from './service-ttft.ts';
 import { tokensPerChunk } from './tokens-per-chunk.ts';
 import { tpot } from './tpot.ts';
+import { tpotWorstAdapter } from './tpot-worst-adapter.ts';
 import { ttfot } from './ttfot.ts';
 import { ttft } from './ttft.ts';
 import { ttftCold } from './ttft-cold.ts';
 import { ttftWarm } from './ttft-warm.ts';
+import { ttftWorstAdapter } from './ttft-worst-adapter.ts';
 
 export const METRICS: readonly Metric[] = [
   ttft,
@@ -44,6 +47,9 @@ export const METRICS: readonly Metric[] = [
   goodputFraction,
   errorRate,
   activeAdapters,
+  ttftWorstAdapter,
+  tpotWorstAdapter,
+  adapterFairness,
   adapterLoad,
   inputTokens,
   outputTokens,

@@ -3,8 +3,9 @@
  *
  * 1 everywhere means that itl and chunk_gap are the same. Unavailable where tokens per chunk are unknown.
  */
-import { distributionOf, type Samples } from './distribution.ts';
+import { distributionOf } from './distribution.ts';
 import { type Metric, unavailable } from './metric.ts';
+import { Samples } from './samples.ts';
 import { TOKENS_UNKNOWN } from './tpot.ts';
 
 export const tokensPerChunk: Metric = {
@@ -13,13 +14,15 @@ export const tokensPerChunk: Metric = {
   unit: 'tokens',
   better: 'lower',
   description: 'How many tokens each piece of a stream carries.',
-  compute({ ok }) {
-    const samples: Samples = { values: [], bounds: [] };
-    for (const { chunks } of ok) {
+  compute({ steady }) {
+    const samples = new Samples();
+    for (const { chunks, outcome } of steady) {
+      if (outcome !== 'ok') continue;
       for (const [, tokens] of chunks) {
         if (tokens === null) return unavailable('tokens', TOKENS_UNKNOWN);
-        samples.values.push(tokens);
+        samples.see(tokens);
       }
+      samples.endRequest();
     }
     return distributionOf(samples, { unit: 'tokens', per: 1 });
   },

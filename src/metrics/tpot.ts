@@ -7,24 +7,26 @@
  * censored at the time it had been streaming, spread over every token it asked for.
  */
 import type { RequestRecord } from '../result/schema.ts';
-import { distributionOf, MILLISECONDS, type Samples } from './distribution.ts';
+import { distributionOf, MILLISECONDS } from './distribution.ts';
 import { type Metric, unavailable } from './metric.ts';
 import { tpotBoundOf, tpotOf } from './request-times.ts';
+import { Samples } from './samples.ts';
 
 export const TOKENS_UNKNOWN =
   'tokens per chunk are unknown: the server sends no running usage, no tokenizer is set, and its chunks are not one token each';
 
 /** null where a request that succeeded has tokens that can't be attributed. */
 export function tpotSamples(records: readonly RequestRecord[]): Samples | null {
-  const samples: Samples = { values: [], bounds: [] };
+  const samples = new Samples();
   for (const record of records) {
-    if (record.outcome !== 'ok') {
-      samples.bounds.push(tpotBoundOf(record));
-      continue;
+    if (record.outcome === 'ok') {
+      const tpot = tpotOf(record);
+      if (tpot.kind === 'unknown') return null;
+      if (tpot.kind === 'value') samples.see(tpot.ns);
+    } else {
+      samples.censor(tpotBoundOf(record));
     }
-    const tpot = tpotOf(record);
-    if (tpot.kind === 'unknown') return null;
-    if (tpot.kind === 'value') samples.values.push(tpot.ns);
+    samples.endRequest();
   }
   return samples;
 }
@@ -35,8 +37,8 @@ export const tpot: Metric = {
   unit: 'ms',
   better: 'lower',
   description: "A request's mean time between tokens after its first content.",
-  compute({ records }) {
-    const samples = tpotSamples(records);
+  compute({ steady }) {
+    const samples = tpotSamples(steady);
     return samples === null ? unavailable('ms', TOKENS_UNKNOWN) : distributionOf(samples, MILLISECONDS);
   },
 };

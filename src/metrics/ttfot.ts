@@ -4,9 +4,10 @@
  * Equal to ttft for models that don't reason. A request that ended before it stopped reasoning never gave output: it is
  * censored at its end, as failed and cancelled ones are.
  */
-import { distributionOf, MILLISECONDS, type Samples } from './distribution.ts';
+import { distributionOf, MILLISECONDS } from './distribution.ts';
 import type { Metric } from './metric.ts';
 import { waitedFor } from './request-times.ts';
+import { samplesOf } from './samples.ts';
 
 export const ttfot: Metric = {
   name: 'ttfot',
@@ -14,13 +15,12 @@ export const ttfot: Metric = {
   unit: 'ms',
   better: 'lower',
   description: 'From when a request should have been sent to its first content that is not reasoning.',
-  compute({ records }) {
-    const samples: Samples = { values: [], bounds: [] };
-    for (const record of records) {
+  compute({ steady }) {
+    const samples = samplesOf(steady, (record, into) => {
       const { firstOutput = record.chunks[0]?.[0] ?? null, outcome, sent, intended } = record;
-      if (outcome === 'ok' && firstOutput !== null) samples.values.push(sent + firstOutput - intended);
-      else samples.bounds.push(waitedFor(record, intended));
-    }
+      if (outcome === 'ok' && firstOutput !== null) into.see(sent + firstOutput - intended);
+      else into.censor(waitedFor(record, intended));
+    });
     return distributionOf(samples, MILLISECONDS);
   },
 };

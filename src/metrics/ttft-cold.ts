@@ -1,7 +1,7 @@
 /**
  * ttft_cold: ttft of requests whose adapter was not on the device: in host memory, or in its file only when they came. Unit ms.
  *
- * The engine says where it was (timings.adapter_tier); requests for the base model are in neither ttft_cold nor ttft_warm.
+ * Of every request issued: cold starts come at the start of a run, which steady state leaves out. The engine says where it was (timings.adapter_tier); requests for the base model are in neither ttft_cold nor ttft_warm.
  * One that failed before the server told is censored at its end in both, since it may belong to either. Unavailable where
  * the server says nothing, and where no request was cold.
  */

@@ -1,7 +1,7 @@
 /**
  * ttft_warm: ttft of requests whose adapter was on the device when they came. Unit ms.
  *
- * The engine says where it was (timings.adapter_tier); requests for the base model are in neither ttft_cold nor ttft_warm.
+ * Of every request issued: cold starts come at the start of a run, which steady state leaves out. The engine says where it was (timings.adapter_tier); requests for the base model are in neither ttft_cold nor ttft_warm.
  * One that failed before the server told is censored at its end in both, since it may belong to either. Unavailable where
  * the server says nothing, and where no request was warm.
  */

@@ -6,19 +6,17 @@
  * ("coordinated omission"). A failed or cancelled request is censored at its end.
  */
 import type { RequestRecord } from '../result/schema.ts';
-import { distributionOf, MILLISECONDS, type Samples } from './distribution.ts';
+import { distributionOf, MILLISECONDS } from './distribution.ts';
 import type { Metric } from './metric.ts';
 import { ttftOf, waitedFor } from './request-times.ts';
+import { type Samples, samplesOf } from './samples.ts';
 
 export function ttftSamples(records: readonly RequestRecord[]): Samples {
-  const values: number[] = [];
-  const bounds: number[] = [];
-  for (const record of records) {
+  return samplesOf(records, (record, samples) => {
     const value = record.outcome === 'ok' ? ttftOf(record) : null;
-    if (value === null) bounds.push(waitedFor(record, record.intended));
-    else values.push(value);
-  }
-  return { values, bounds };
+    if (value === null) samples.censor(waitedFor(record, record.intended));
+    else samples.see(value);
+  });
 }
 
 export const ttft: Metric = {
@@ -27,5 +25,5 @@ export const ttft: Metric = {
   unit: 'ms',
   better: 'lower',
   description: 'From when a request should have been sent to its first content.',
-  compute: ({ records }) => distributionOf(ttftSamples(records), MILLISECONDS),
+  compute: ({ steady }) => distributionOf(ttftSamples(steady), MILLISECONDS),
 };

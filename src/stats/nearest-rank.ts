@@ -1,7 +1,7 @@
 /**
  * Percentiles by nearest rank: the ceil(p·n)-th smallest of n samples, always one of the samples, never interpolated.
  *
- * In: values in ascending order, weights for samples that stand for several, a share p in (0, 1]. Out: a rank or a value.
+ * In: values in ascending order, a share p in (0, 1]. Out: a rank or a value. Samples that stand for several: ranked.ts.
  * Hyndman & Fan (1996), "Sample Quantiles in Statistical Packages", definition 1.
  */
 
@@ -18,23 +18,4 @@ export function rankOf(p: number, n: number): number {
 /** The value of percentile `p` in `ascending`. */
 export function nearestRank(ascending: ArrayLike<number>, p: number): number {
   return ascending[rankOf(p, ascending.length) - 1] as number;
-}
-
-/**
- * The rank-th smallest where sample i counts `cumulative[i] - cumulative[i - 1]` times; undefined when `rank` exceeds the
- * total. `cumulative` is as long as `ascending` and never falls.
- */
-export function weightedRank(
-  ascending: ArrayLike<number>,
-  cumulative: ArrayLike<number>,
-  rank: number,
-): number | undefined {
-  let low = 0;
-  let high = cumulative.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((cumulative[middle] as number) >= rank) high = middle;
-    else low = middle + 1;
-  }
-  return low < cumulative.length ? ascending[low] : undefined;
 }

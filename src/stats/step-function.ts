@@ -32,7 +32,7 @@ export function stepsOf(changes: readonly Change[]): Step[] {
 export function meanOver(steps: readonly Step[], from: number, to: number): number {
   if (!(to > from)) throw new RangeError(`a mean needs a span, not ${from}..${to}`);
   let area = 0;
-  for (let i = 0; i < steps.length; i++) {
+  for (let i = placeAt(steps, from); i < steps.length; i++) {
     const step = steps[i] as Step;
     if (step.from >= to) break;
     const until = Math.min(to, steps[i + 1]?.from ?? to);
@@ -40,6 +40,18 @@ export function meanOver(steps: readonly Step[], from: number, to: number): numb
     if (until > since) area += step.value * (until - since);
   }
   return area / (to - from);
+}
+
+/** The last step that starts at `time` or before; the first where none does. */
+function placeAt(steps: readonly Step[], time: number): number {
+  let low = 0;
+  let high = steps.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((steps[middle] as Step).from <= time) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(0, low - 1);
 }
 
 /** When the value first reaches `level`; null if it never does. */

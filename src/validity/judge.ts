@@ -5,9 +5,12 @@
  * sentence each, with the figure and what it does to which number.
  */
 import type { Measured } from '../metrics/measure.ts';
-import { isDistribution, type RequestRecord, type Validity } from '../result/schema.ts';
+import { outputTokensOf, tpotOf, ttftOf } from '../metrics/request-times.ts';
+import { type ClientError, isDistribution, type RequestRecord, type Validity } from '../result/schema.ts';
 import { rankOf } from '../stats/nearest-rank.ts';
 import { meanOver } from '../stats/step-function.ts';
+import { type ClientFacts, clientErrorOf, clientLimitedWords, NOTHING_KNOWN } from './client-error.ts';
+import { steadinessOf, steadyWarning } from './steadiness.ts';
 
 /** Later than this, and the load was not the one asked for. */
 const SEND_LAG_LIMIT_MS = 10;
@@ -21,32 +24,48 @@ const PERCENTILES = [
   [0.999, 'p99.9'],
 ] as const;
 
-export function judgeRun(measured: Measured): Validity {
+export function judgeRun(measured: Measured, client: ClientFacts = NOTHING_KNOWN): Validity {
   const { counts, metrics, input } = measured;
+  const steady = steadinessOf(input.steadyDetail);
   const lag = metrics['send_lag'];
   const lagP99 = isDistribution(lag) ? lag.p99 : null;
   const sendLagP99 = typeof lagP99 === 'number' ? lagP99 : null;
   const asked = input.cell.load.kind === 'closed' ? input.cell.load.concurrency : null;
   const inFlight = { mean: meanInFlight(measured), asked };
+  const clientError = clientErrorIn(measured, inFlight.mean, client);
 
   const reasons: string[] = [];
   if (counts.issued === 0) reasons.push('no request was issued');
   else if (counts.ok === 0) reasons.push(`none of ${counts.issued} requests succeeded${listOf(measured.errors)}`);
 
   const warnings = [
+    clientLimitedWords(clientError),
     errorsWarning(measured),
     cancelledWarning(measured),
     sendLagP99 !== null && sendLagP99 > SEND_LAG_LIMIT_MS
       ? `requests were sent late: send lag p99 is ${sendLagP99.toFixed(1)} ms, above ${SEND_LAG_LIMIT_MS} ms, and part of ttft and e2e`
       : null,
     inFlightWarning(measured, inFlight),
+    steadyWarning(steady, input.steadyDetail),
     percentileWarning(counts.issued),
     tokensWarning(input.ok),
     lengthWarning(measured),
   ].filter((warning) => warning !== null);
 
   const valid = reasons.length === 0;
-  return { valid, reasons, warnings, sendLagP99, clientError: null, inFlight, steady: 'unknown' };
+  const steadyDetail = input.steadyDetail;
+  return { valid, reasons, warnings, sendLagP99, clientError, inFlight, steady, steadyDetail };
+}
+
+function clientErrorIn({ input }: Measured, inFlight: number, client: ClientFacts): ClientError | null {
+  const ok = input.steady.filter(({ outcome }) => outcome === 'ok');
+  const tokens = ok.reduce((sum, record) => sum + (outputTokensOf(record) ?? 0), 0) / Math.max(1, ok.length);
+  const ttft = ok.flatMap((record) => ttftOf(record) ?? []);
+  const tpot = ok.flatMap((record) => {
+    const one = tpotOf(record);
+    return one.kind === 'value' ? [one.ns] : [];
+  });
+  return clientErrorOf({ ttft, tpot, tokens, inFlight, ...client });
 }
 
 /** Over the window; over the whole run where the window is empty. */
@@ -82,12 +101,15 @@ function inFlightWarning({ window, counts }: Measured, { mean, asked }: Validity
   return `on average ${mean.toFixed(1)} requests were in flight where ${asked} were asked for`;
 }
 
-/** With fewer than 1 / (1 - p) samples the nearest rank is the largest sample, whatever p is. */
+/**
+ * With fewer than 1 / (1 - p) samples the nearest rank is the largest sample, whatever p is. Where that is so of the p99,
+ * a run is too short to be judged steady as well (metrics/steady-state.ts).
+ */
 function percentileWarning(issued: number): string | null {
   if (issued === 0) return null;
   const alike = PERCENTILES.filter(([p]) => rankOf(p, issued) === issued).map(([, name]) => name);
   if (alike.length === 0 || (alike.length === 1 && alike[0] === 'p99.9')) return null;
-  return `${issued} requests are too few for ${alike.join(', ')} of latencies: each is simply the largest of them`;
+  return `${issued} requests are too few to tell whether latencies were steady, and for ${alike.join(', ')} of them: each is simply the largest`;
 }
 
 function tokensWarning(ok: readonly RequestRecord[]): string | null {

@@ -2,14 +2,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { distributionOf, MILLISECONDS } from '../../src/metrics/distribution.ts';
+import { samplesOf } from '../../src/metrics/samples.ts';
 import { HdrHistogram } from '../../src/recorder/histogram.ts';
 import { type Distribution, isDistribution } from '../../src/result/schema.ts';
-import { ms } from './records.ts';
+import { ms, samplesFrom } from './records.ts';
 
 const PER_ONE = { unit: 'tokens', per: 1 };
 
 function of(values: number[], bounds: number[] = [], weights?: number[]): Distribution {
-  const made = distributionOf({ values, bounds, ...(weights === undefined ? {} : { weights }) }, PER_ONE);
+  const made = distributionOf(samplesFrom(values, bounds, weights), PER_ONE);
   if (!isDistribution(made)) throw new Error(made.reason);
   return made;
 }
@@ -31,7 +32,7 @@ describe('observed samples', () => {
   });
 
   it('gives milliseconds of nanoseconds, and keeps nanoseconds in the histogram', () => {
-    const d = distributionOf({ values: [ms(3), ms(1), ms(2)], bounds: [] }, MILLISECONDS) as Distribution;
+    const d = distributionOf(samplesFrom([ms(3), ms(1), ms(2)]), MILLISECONDS) as Distribution;
     expect(d).toMatchObject({ unit: 'ms', min: 1, p50: 2, max: 3, mean: 2, std: 1 });
     const histogram = HdrHistogram.decode(d.hdr);
     expect(histogram.count).toBe(3);
@@ -64,10 +65,11 @@ describe('observed samples', () => {
             bounds,
             pairs.map(([, w]) => w),
           );
-          const repeated = of(
-            pairs.flatMap(([v, w]) => new Array<number>(w).fill(v)),
-            bounds,
-          );
+          const each = samplesOf([...pairs, ...bounds], (one, into) => {
+            if (typeof one === 'number') into.censor(one);
+            else for (let i = 0; i < one[1]; i++) into.see(one[0]);
+          });
+          const repeated = distributionOf(each, PER_ONE) as Distribution;
           expect({ ...weighted, mean: 0, std: 0 }).toEqual({ ...repeated, mean: 0, std: 0 });
           expect(weighted.mean).toBeCloseTo(repeated.mean, 9);
           expect(weighted.std).toBeCloseTo(repeated.std, 9);
@@ -121,11 +123,11 @@ describe('censored samples', () => {
   });
 
   it('alone make the metric unavailable, with the reason', () => {
-    expect(distributionOf({ values: [], bounds: [1, 2] }, PER_ONE)).toMatchObject({
+    expect(distributionOf(samplesFrom([], [1, 2]), PER_ONE)).toMatchObject({
       count: 0,
       reason: expect.stringContaining('failed or was cancelled'),
     });
-    expect(distributionOf({ values: [], bounds: [] }, PER_ONE)).toEqual({
+    expect(distributionOf(samplesFrom([]), PER_ONE)).toEqual({
       unit: 'tokens',
       count: 0,
       reason: 'no request has a value',

@@ -1,7 +1,8 @@
 /** Records and cells for known answers: times in milliseconds, with only what a test cares about spelt out. */
 import type { MetricInput } from '../../src/metrics/metric.ts';
+import { type Samples, samplesOf } from '../../src/metrics/samples.ts';
 import type { Cell, Load, Slo } from '../../src/plan/plan.ts';
-import type { RequestRecord } from '../../src/result/schema.ts';
+import type { RequestRecord, SteadyDetail } from '../../src/result/schema.ts';
 import { type Step, stepsOf } from '../../src/stats/step-function.ts';
 
 export const ms = (n: number): number => Math.round(n * 1e6);
@@ -87,10 +88,22 @@ export function cell(load: Load = { kind: 'closed', concurrency: 1 }, over: Part
 
 export const OPEN: Load = { kind: 'open', rate: 10, arrivals: 'constant' };
 
-/** What a metric is given, over a window in ms. */
+const NOT_JUDGED: SteadyDetail = { cutRequests: 0, metric: null, pTrend: null, drift: null, why: 'not judged' };
+
+/** One request for each value and each bound, the values first; a weight a value. */
+export function samplesFrom(values: number[], bounds: number[] = [], weights?: number[]): Samples {
+  const seen = values.map((value, i) => ({ value, weight: weights?.[i] ?? 1, bound: null }));
+  const unseen = bounds.map((bound) => ({ value: 0, weight: 0, bound }));
+  return samplesOf<{ value: number; weight: number; bound: number | null }>([...seen, ...unseen], (one, into) => {
+    if (one.bound === null) into.see(one.value, one.weight);
+    else into.censor(one.bound);
+  });
+}
+
+/** What a metric is given, over a window in ms; every request counts as steady unless told otherwise. */
 export function input(
   records: RequestRecord[],
-  over: { slo?: Slo; load?: Load; window?: [number, number] } = {},
+  over: { slo?: Slo; load?: Load; window?: [number, number]; steady?: RequestRecord[] } = {},
 ): MetricInput {
   const [from, to] = over.window ?? [0, 1000];
   const inFlight: Step[] = stepsOf(
@@ -102,6 +115,8 @@ export function input(
   return {
     records,
     ok: records.filter(({ outcome }) => outcome === 'ok'),
+    steady: over.steady ?? records,
+    steadyDetail: NOT_JUDGED,
     cell: cell(over.load),
     slo: over.slo ?? null,
     window: { from: ms(from), to: ms(to) },

@@ -1,7 +1,7 @@
 /** Nearest rank against known answers, and against counting by hand over random samples. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { nearestRank, rankOf, weightedRank } from '../../src/stats/nearest-rank.ts';
+import { nearestRank, rankOf } from '../../src/stats/nearest-rank.ts';
 
 describe('rankOf', () => {
   it('is the ceiling of p times n, without floating-point surprises', () => {
@@ -44,27 +44,6 @@ describe('nearestRank', () => {
         const ascending = samples.toSorted((a, b) => a - b);
         const enough = (x: number) => 1000 * samples.filter((s) => s <= x).length >= perMille * samples.length;
         expect(nearestRank(ascending, perMille / 1000)).toBe(ascending.find(enough));
-      }),
-    );
-  });
-});
-
-describe('weightedRank', () => {
-  it('is the rank in the list with every sample repeated', () => {
-    const pair = fc.record({ value: fc.integer({ min: 0, max: 20 }), weight: fc.integer({ min: 0, max: 5 }) });
-    fc.assert(
-      fc.property(fc.array(pair, { maxLength: 30 }), fc.integer({ min: 1, max: 200 }), (pairs, rank) => {
-        const sorted = pairs.toSorted((a, b) => a.value - b.value);
-        let sum = 0;
-        const cumulative = sorted.map(({ weight }) => (sum += weight));
-        const repeated = sorted.flatMap(({ value, weight }) => new Array<number>(weight).fill(value));
-        expect(
-          weightedRank(
-            sorted.map(({ value }) => value),
-            cumulative,
-            rank,
-          ),
-        ).toBe(repeated[rank - 1]);
       }),
     );
   });

@@ -34,7 +34,8 @@ describe('a run without doubts', () => {
       sendLagP99: null,
       clientError: null,
       inFlight: { mean: 1, asked: 1 },
-      steady: 'unknown',
+      steady: 'steady',
+      steadyDetail: { cutRequests: 0, metric: 'ttft', pTrend: 1, drift: 0, why: null },
     });
   });
 });

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Known answers for src/stats/, from scipy where it has the function and from plain numpy where it has not.
+
+Special functions and tails (scipy.special, scipy.stats), Spearman's rho and p (scipy.stats.spearmanr), the slope of Theil and
+Sen (scipy.stats.theilslopes), the ranks of order-statistic intervals (by trying every rank against scipy.stats.binom), and
+MSER's cuts, correlation times and effective sizes straight from their definitions, with no shortcut that src/stats/ takes.
+Written to statistics.json.
+
+    pip install numpy scipy && python3 test/golden/statistics.py
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import scipy
+from scipy import special, stats
+
+rng = np.random.default_rng(20260923)
+
+
+def first_order(n, rho, rounded=4):
+    """A first-order autoregression with variance 1."""
+    noise = rng.standard_normal(n)
+    out = [noise[0]]
+    for e in noise[1:]:
+        out.append(rho * out[-1] + np.sqrt(1 - rho * rho) * e)
+    return [round(float(x), rounded) for x in out]
+
+
+def interval_ranks(p, n, confidence=0.99):
+    """The largest l with P(B <= l - 1) <= tail and the smallest u with P(B <= u - 1) >= 1 - tail."""
+    tail = (1 - confidence) / 2
+    below = stats.binom.cdf(np.arange(n), n, p)  # P(B <= rank - 1) for ranks 1..n
+    low = np.flatnonzero(below <= tail)
+    high = np.flatnonzero(below >= 1 - tail)
+    return None if len(low) == 0 or len(high) == 0 else [int(low[-1]) + 1, int(high[0]) + 1]
+
+
+def correlation_time(series):
+    x = np.asarray(series, float) - np.mean(series)
+    n = len(x)
+    rho = np.correlate(x, x, "full")[n - 1 :] / np.dot(x, x)
+    pairs = rho[0 : n - 1 : 2] + rho[1:n:2]
+    positive = np.flatnonzero(pairs <= 0)
+    used = pairs[: positive[0]] if len(positive) else pairs
+    time = 2 * np.minimum.accumulate(used).sum() - 1
+    last = 2 * len(used) - 1
+    if time <= 1:
+        return {"time": 1.0, "lags": last}
+    seen = 1 - (2 * last + 1) / n
+    return {"time": float(time / seen) if seen > 0 else None, "lags": last}
+
+
+def effective_size(above, sizes):
+    a, s = np.asarray(above, float), np.asarray(sizes, float)
+    p = a.sum() / s.sum()
+    z = a - p * s
+    time = correlation_time(z)["time"]
+    variance = time * len(z) * z.var() / s.sum() ** 2
+    return float(min(s.sum(), p * (1 - p) / variance))
+
+
+def mser_cut(means):
+    """Every cut up to half, by the definition: the variance of what stays over how much stays."""
+    y = np.asarray(means, float)
+    errors = [y[d:].var() / (len(y) - d) for d in range(len(y) // 2 + 1)]
+    return int(np.argmin(errors))
+
+
+def batches(series, size):
+    n = len(series) // size
+    return np.asarray(series[: n * size]).reshape(n, size).mean(1)
+
+
+gamma = [{"x": x, "value": float(special.gammaln(x))} for x in (0.5, 1, 2.5, 10, 123.25, 5e6)]
+beta = [
+    {"a": a, "b": b, "x": x, "value": float(special.betainc(a, b, x))}
+    for a, b, x in [(0.5, 0.5, 0.3), (2, 3, 0.1), (2, 3, 0.9), (9, 0.5, 0.97), (500, 20, 0.95), (2.5e6, 2.5e6, 0.5001), (50, 5e4, 0.0012)]
+]
+student = [{"t": t, "freedom": f, "p": float(2 * stats.t.sf(abs(t), f))} for t, f in [(0, 3), (1.5, 3.7), (-2.2, 18), (4, 11.25), (30, 5)]]
+binomial = [
+    {"k": k, "n": n, "p": p, "value": float(stats.binom.cdf(k, n, p))}
+    for k, n, p in [(0, 8, 0.5), (7, 8, 0.5), (3, 10, 0.3), (525, 528, 0.99), (99000, 100000, 0.99), (2500000, 5000000, 0.5)]
+]
+ranks = [
+    {"p": p, "n": n, "ranks": interval_ranks(p, n)}
+    for p, sizes in [
+        (0.5, (7, 8, 9, 50, 1000)),
+        (0.9, (50, 51, 52, 320)),
+        (0.95, (103, 104, 2000)),
+        (0.99, (527, 528, 529, 2000, 20000)),
+        (0.999, (5295, 5296, 20000)),
+    ]
+    for n in sizes
+]
+ranks95 = [{"p": p, "n": n, "ranks": interval_ranks(p, n, 0.95)} for p, n in [(0.9, 35), (0.9, 36), (0.95, 71), (0.95, 72), (0.99, 367), (0.99, 368)]]
+
+spearman = []
+for values in [first_order(20, 0.0), first_order(20, 0.8), [1, 2, 2, 3, 3, 3, 5, 4, 9, 9], [5, 4, 3, 3, 1, 2]]:
+    rho, p = stats.spearmanr(np.arange(len(values)), values)
+    slope = stats.theilslopes(values, np.arange(len(values)))[0]
+    spearman.append({"values": values, "rho": float(rho), "p": float(p), "slope": float(slope)})
+
+times = []
+for n, rho in [(60, 0.0), (200, 0.5), (300, 0.9), (700, 0.985)]:
+    series = first_order(n, rho, 3)
+    times.append({"series": series, **correlation_time(series)})
+assert times[-1]["lags"] > 64, "one of them must be longer than the lags that are computed one by one"
+
+clusters = []
+for requests, rho in [(80, 0.0), (120, 0.8)]:
+    sizes = rng.integers(5, 40, requests)
+    above = [int(rng.binomial(s, special.expit(-2 + 1.5 * e))) for s, e in zip(sizes, first_order(requests, rho))]
+    clusters.append({"above": above, "sizes": sizes.tolist(), "effective": effective_size(above, sizes)})
+indicator = [int(x > 1.0) for x in first_order(400, 0.9)]
+clusters.append({"above": indicator, "sizes": [1] * 400, "effective": effective_size(indicator, [1] * 400)})
+
+cuts = []
+for name, n, shape in [
+    ("step", 300, lambda i, n: np.log(2) * (i < 40)),
+    ("decay", 400, lambda i, n: 1.5 * np.exp(-i / 30)),
+    ("none", 250, lambda i, n: 0.0 * i),
+    ("longer than half", 200, lambda i, n: np.log(3) * (i < 140)),
+    ("drift", 240, lambda i, n: np.log(1 + 0.3 * i / n)),
+]:
+    i = np.arange(n)
+    series = np.round(0.15 * np.asarray(first_order(n, 0.3)) + shape(i, n), 4).tolist()
+    cuts.append({"name": name, "series": series, "cut": mser_cut(batches(series, 5))})
+
+golden = {
+    "scipy": scipy.__version__,
+    "gamma": gamma,
+    "beta": beta,
+    "student": student,
+    "binomial": binomial,
+    "ranks": ranks,
+    "ranks95": ranks95,
+    "spearman": spearman,
+    "times": times,
+    "clusters": clusters,
+    "cuts": cuts,
+}
+lines = [f'"{key}": {json.dumps(value)}' for key, value in golden.items()]
+Path(__file__).with_suffix(".json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
