@@ -1,5 +1,7 @@
 /** What commands are told, after command-line.ts has read the flags. */
 
+import type { WorkersOption } from '../runner/workers.ts';
+
 /** What `run` and `validate` are told about the scenario and its target. */
 export interface ScenarioArguments {
   scenario: string;
@@ -9,11 +11,17 @@ export interface ScenarioArguments {
   allowFewer: boolean;
   api: 'chat' | 'completions' | null;
   apiKeyEnv: string | null;
+  /** Where adapters that the endpoint lacks lie on its own file system. */
+  adapterPath: string | null;
   set: string[];
 }
 
 export interface RunArguments extends ScenarioArguments {
   device: string | null;
   out: string | null;
+  /** A folder whose sweep goes on. */
+  resume: string | null;
+  workers: WorkersOption;
+  selfCheck: boolean;
   quiet: boolean;
 }

@@ -7,11 +7,15 @@
 import { existsSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { BenchError, EXIT, type ExitCode } from '../errors.ts';
+import type { WorkersOption } from '../runner/workers.ts';
 import { didYouMean } from '../scenario/did-you-mean.ts';
 import { ADAPTERS_FLAGS, adaptersCommands } from './adapters-flags.ts';
 import type { RunArguments, ScenarioArguments } from './arguments.ts';
 import type { CommandIo } from './io.ts';
 import { version } from './tool.ts';
+
+/** Each has a heap of its own; more than this are no use to anybody. */
+const MOST_WORKERS = 64;
 
 const COMMANDS = ['run', 'validate', 'report', 'serve', 'adapters', 'doctor'] as const;
 
@@ -98,9 +102,19 @@ function commands(parser: Argv, io: CommandIo, done: (code: ExitCode) => void): 
     )
     .command(
       'doctor',
-      'say which device the engine would run on',
-      (y) => y.option('device', { ...text, describe: 'try this one only' }).check(once),
-      async (flags) => done(await (await import('./doctor.ts')).doctor(flags.device, io)),
+      'say which device the engine would run on, or what the client can do (--client)',
+      (y) =>
+        y
+          .option('device', { ...text, describe: 'try this one only' })
+          .option('client', { type: 'boolean', default: false, describe: 'what the client adds to times, by load' })
+          .option('workers', { ...text, default: 'auto', describe: 'with --client: threads that measure' })
+          .check(once),
+      async (flags) =>
+        done(
+          flags.client
+            ? await (await import('./doctor-client.ts')).doctorClient(workersOf(flags.workers), io)
+            : await (await import('./doctor.ts')).doctor(flags.device, io),
+        ),
     );
 }
 
@@ -118,6 +132,10 @@ function scenarioFlags<T>(y: Argv<T>) {
       describe: 'leave out cells with more adapters than it has',
     })
     .option('api', { ...text, choices: ['chat', 'completions'] as const, describe: "which of the endpoint's APIs" })
+    .option('adapter-path', {
+      ...text,
+      describe: "folder on the endpoint's file system: adapters that it lacks are loaded from FOLDER/NAME",
+    })
     .option('api-key-env', { ...text, describe: 'environment variable that holds its API key' })
     .option('set', {
       ...text,
@@ -133,6 +151,17 @@ function runFlags<T>(y: Argv<T>) {
   return scenarioFlags(y)
     .option('device', { ...text, describe: "the engine's device: gpu, lavapipe, llvmpipe, swiftshader" })
     .option('out', { ...text, describe: 'folder for the results; reports/NAME/TIME if not given' })
+    .option('resume', { ...text, describe: 'folder of a sweep that ended early: measures what is missing in it' })
+    .option('workers', {
+      ...text,
+      default: 'auto',
+      describe: 'threads that measure: a number, or auto (100 streams each)',
+    })
+    .option('self-check', {
+      type: 'boolean',
+      default: true,
+      describe: 'find out first what this client adds to times (two seconds); --no-self-check leaves it out',
+    })
     .option('quiet', { type: 'boolean', default: false, describe: 'no progress, only the outcome' })
     .example('bench run s.yaml --set load.concurrency=[1,8] --out results/now', 'change the sweep, choose the folder');
 }
@@ -152,6 +181,7 @@ const scenarioArguments = (flags: ScenarioFlags): ScenarioArguments => ({
   allowFewer: flags['allow-fewer'],
   api: (flags.api as 'chat' | 'completions' | undefined) ?? null,
   apiKeyEnv: flags['api-key-env'] ?? null,
+  adapterPath: flags['adapter-path'] ?? null,
   set: flags.set,
 });
 
@@ -159,8 +189,19 @@ const runArguments = (flags: RunFlags): RunArguments => ({
   ...scenarioArguments(flags),
   device: flags.device ?? null,
   out: flags.out ?? null,
+  resume: flags.resume ?? null,
+  workers: workersOf(flags.workers),
+  selfCheck: flags['self-check'],
   quiet: flags.quiet,
 });
+
+/** @throws BenchError USAGE */
+function workersOf(text: string): WorkersOption {
+  if (text === 'auto') return 'auto';
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= MOST_WORKERS) return count;
+  throw new BenchError('USAGE', `--workers ${text}: expected auto, or a number of threads from 1 to ${MOST_WORKERS}`);
+}
 
 /** yargs makes a list of a flag that is given twice; whichever was meant, the other would be lost. */
 function once(flags: Record<string, unknown>): true {
@@ -172,6 +213,7 @@ function once(flags: Record<string, unknown>): true {
 
 const FLAGS = [
   ...['endpoint', 'model', 'adapters', 'allow-fewer', 'api', 'api-key-env', 'device', 'set', 'out', 'quiet'],
+  ...['resume', 'workers', 'self-check', 'client', 'adapter-path'],
   ...ADAPTERS_FLAGS,
   ...['help', 'version'],
 ];

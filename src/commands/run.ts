@@ -11,12 +11,13 @@ import { rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { BenchError, EXIT, type ExitCode } from '../errors.ts';
 import { describePlan } from '../plan/describe.ts';
-import { openRecordsFile } from '../recorder/records-file.ts';
+import { continueRecordsFile, openRecordsFile } from '../recorder/records-file.ts';
 import { createProgress } from '../report/progress.ts';
 import { summaryTable } from '../report/terminal.ts';
 import { writeReport } from '../report/write.ts';
 import { newSession } from '../result/fingerprint.ts';
 import type { Progress } from '../result/progress.ts';
+import { readResult } from '../result/read.ts';
 import type { Machine, Result } from '../result/schema.ts';
 import { writeResult } from '../result/write.ts';
 import { resultOf } from '../runner/result-of.ts';
@@ -27,19 +28,27 @@ import { gravest } from './gravest.ts';
 import type { CommandIo } from './io.ts';
 import { outputFolder, refuseUsed } from './output-folder.ts';
 import { type Prepared, prepare } from './prepare.ts';
+import { type EarlierRuns, earlierRuns } from './resume.ts';
 import { standInBanner, tableStyle } from './show.ts';
 import { tokenizersFor } from './tokenizers.ts';
 import { tool } from './tool.ts';
 
+type Measuring = Prepared & Pick<RunPlanOptions, 'tokenizerOf'> & { earlier: EarlierRuns | null };
+
 export async function run(args: RunArguments, io: CommandIo): Promise<ExitCode> {
   const createdAt = new Date();
+  if (args.out !== null && args.resume !== null) {
+    throw new BenchError('USAGE', '--out and --resume both name a folder; give one of them');
+  }
   if (args.out !== null) refuseUsed(args.out);
+  if (args.resume !== null) readResult(args.resume); // before a device is looked for
   const say = (line: string) => void (args.quiet || io.stderr.write(`${line}\n`));
   const prepared = await prepare(args, io, say);
   // Before a folder for results is made, and an engine started: a model without a tokenizer has nothing to be sent.
   const tokenizerOf = await tokenizersFor(prepared.scenario, prepared.folders);
   const { scenario, plan, device } = prepared;
-  const folder = outputFolder(args.out, scenario.name, createdAt);
+  const earlier = args.resume === null ? null : await earlierFor(args.resume, prepared);
+  const folder = args.resume ?? outputFolder(args.out, scenario.name, createdAt);
   if (!args.quiet) io.stdout.write(`${describePlan(plan, scenario).join('\n')}\n`);
   // Also with --quiet: a figure of a stand-in must never be taken for the model's.
   const banner = device === null ? [] : standInBanner(plan, scenario, device);
@@ -52,24 +61,45 @@ export async function run(args: RunArguments, io: CommandIo): Promise<ExitCode> 
     gpu: gpuOf(device),
     warnings: prepared.warnings,
   };
-  const asResult = (outcome: PlanOutcome) => resultOf(scenario, plan, outcome, identity);
-  const outcome = await measure({ ...prepared, tokenizerOf }, folder, asResult, args, io);
+  const asResult = (outcome: PlanOutcome) => goneOn(resultOf(scenario, plan, outcome, identity), earlier);
+  const outcome = await measure({ ...prepared, tokenizerOf, earlier }, folder, asResult, args, io);
   if (outcome.cells.length === 0) {
-    forget(folder);
+    if (earlier === null) forget(folder);
     throw gravest(outcome.failures) ?? new BenchError('NO_DATA', 'nothing was measured');
   }
   return report(asResult(outcome), outcome, folder, io);
 }
 
+function earlierFor(folder: string, { plan, device, scenario }: Prepared): Promise<EarlierRuns> {
+  const models = [...new Set(plan.cells.map(({ at }) => at.model))];
+  const { target } = scenario;
+  const endpoint = target.kind === 'endpoint' && target.url !== null ? { url: target.url, models } : null;
+  return earlierRuns({ folder, plan, gpu: gpuOf(device), endpoint });
+}
+
+/** A sweep that was resumed is the one that was begun, with those who went on with it. */
+function goneOn(result: Result, earlier: EarlierRuns | null): Result {
+  if (earlier === null) return result;
+  const { createdAt, session, resumed = [], client } = earlier.result;
+  return {
+    ...result,
+    createdAt,
+    session,
+    resumed: [...resumed, { session: result.session, at: result.createdAt }],
+    client: result.client.selfCheck === null ? client : result.client,
+  };
+}
+
 async function measure(
-  { plan, source, tokenizerOf }: Prepared & Pick<RunPlanOptions, 'tokenizerOf'>,
+  { plan, source, tokenizerOf, earlier }: Measuring,
   folder: string,
   asResult: (outcome: PlanOutcome) => Result,
-  { quiet }: RunArguments,
+  { quiet, workers, selfCheck }: RunArguments,
   io: CommandIo,
 ): Promise<PlanOutcome> {
   const show = quiet ? silent : createProgress(io.stderr, { interactive: true, env: { ...io.env } });
-  const records = openRecordsFile(join(folder, 'requests.jsonl'));
+  const path = join(folder, 'requests.jsonl');
+  const records = earlier === null ? openRecordsFile(path) : continueRecordsFile(path);
   try {
     show.progress({ kind: 'plan', plan });
     return await runPlan({
@@ -77,12 +107,15 @@ async function measure(
       source,
       tokenizerOf,
       records,
+      workers,
+      selfCheck,
+      ...(earlier === null ? {} : { resume: earlier.resumed }),
       progress: show.progress,
       signal: io.signal,
       onRun: (outcome) => keepSoFar(join(folder, 'result.json'), asResult(outcome)),
     });
   } catch (error) {
-    if (error instanceof BenchError && error.code !== 'BUG') forget(folder); // runPlan throws when nothing was measured
+    if (error instanceof BenchError && error.code !== 'BUG' && earlier === null) forget(folder); // runPlan throws when nothing was measured
     throw error;
   } finally {
     show.close();
@@ -131,7 +164,7 @@ async function report(result: Result, outcome: PlanOutcome, folder: string, io: 
 
 /** Nothing was measured: no empty folder stays that would look like a result. Other people's files in it stay. */
 function forget(folder: string): void {
-  rmSync(join(folder, 'requests.jsonl'), { force: true });
+  for (const file of ['requests.jsonl', 'result.json']) rmSync(join(folder, file), { force: true });
   try {
     rmdirSync(folder);
   } catch {

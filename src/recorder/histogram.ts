@@ -8,7 +8,13 @@
  * in result.json come from the raw samples (metrics/distribution.ts), histograms serve charts and merging.
  * Format: https://github.com/HdrHistogram/HdrHistogram (V2 encoding).
  */
-import { build, decodeFromCompressedBase64, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
+import {
+  build,
+  decodeFromCompressedBase64,
+  encodeIntoCompressedBase64,
+  type Histogram,
+  JsHistogram,
+} from 'hdr-histogram-js';
 import { BenchError } from '../errors.ts';
 
 /** One range for all, so that any two merge: 52 days in nanoseconds. */
@@ -74,6 +80,20 @@ export class HdrHistogram {
   /** The upper end of the bucket that holds percentile `p`, a share in 0..1. */
   percentile(p: number): number {
     return this.#histogram.getValueAtPercentile(100 * p);
+  }
+
+  /** Every bucket that is not empty, rising: its middle, which is the value itself where buckets are one wide. */
+  buckets(): { value: number; count: number }[] {
+    const histogram = this.#histogram;
+    if (!(histogram instanceof JsHistogram)) throw new BenchError('BUG', 'The HDR library gave no plain histogram.');
+    const found: { value: number; count: number }[] = [];
+    for (let i = 0, left = histogram.totalCount; left > 0; i++) {
+      const count = histogram.getCountAtIndex(i);
+      if (count === 0) continue;
+      left -= count;
+      found.push({ value: histogram.medianEquivalentValue(histogram.valueFromIndex(i)), count });
+    }
+    return found;
   }
 
   encode(): string {

@@ -2,9 +2,9 @@
  * requests.jsonl: every request that was issued, once, a line as it ends.
  *
  * In: RequestRecords. Out: lines that are with the operating system when `append` returns, so that killing the process
- * loses at most the requests in flight. read-records.ts reads them back.
+ * loses at most the requests in flight. read-records.ts reads them back; a later invocation may go on in the same file.
  */
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { BenchError } from '../errors.ts';
 import type { RequestRecord } from '../result/schema.ts';
 import { writeError } from './disk-full.ts';
@@ -27,13 +27,46 @@ export interface RecordsFile {
 
 /** Creates the file. @throws BenchError OUTPUT_NOT_WRITABLE (also when it exists), OUTPUT_DISK_FULL */
 export function openRecordsFile(path: string): RecordsFile {
-  let descriptor: number | null;
   try {
-    descriptor = openSync(path, 'wx');
+    return recordsFile(path, openSync(path, 'wx'), 0);
   } catch (cause) {
     throw writeError(cause, path, 'Nothing was measured yet.');
   }
-  let bytes = 0;
+}
+
+/**
+ * Goes on in a file that exists: what a killed process left of its last line is taken away first, since nothing may follow
+ * half a line.
+ * @throws BenchError OUTPUT_NOT_WRITABLE, OUTPUT_DISK_FULL
+ */
+export function continueRecordsFile(path: string): RecordsFile {
+  try {
+    const descriptor = openSync(path, 'r+');
+    const end = endOfLastLine(descriptor);
+    ftruncateSync(descriptor, end);
+    return recordsFile(path, descriptor, end);
+  } catch (cause) {
+    throw writeError(cause, path, 'What was measured before is kept.');
+  }
+}
+
+const TAIL_BYTES = 64 * 1024;
+
+/** Bytes up to and with the last newline. */
+function endOfLastLine(descriptor: number): number {
+  const tail = Buffer.alloc(TAIL_BYTES);
+  for (let end = fstatSync(descriptor).size; end > 0; end = Math.max(0, end - TAIL_BYTES)) {
+    const start = Math.max(0, end - TAIL_BYTES);
+    const read = readSync(descriptor, tail, 0, end - start, start);
+    const place = tail.subarray(0, read).lastIndexOf('\n');
+    if (place !== -1) return start + place + 1;
+  }
+  return 0;
+}
+
+function recordsFile(path: string, opened: number, size: number): RecordsFile {
+  let descriptor: number | null = opened;
+  let bytes = size;
   let written = 0;
   let lost = 0;
   return {
@@ -54,7 +87,9 @@ export function openRecordsFile(path: string): RecordsFile {
       let offset = 0;
       try {
         // A write may be short: at a limit the part that fits is taken, and the next call fails.
-        while (offset < line.length) offset += writeSync(descriptor, line, offset);
+        while (offset < line.length) {
+          offset += writeSync(descriptor, line, offset, line.length - offset, bytes + offset);
+        }
       } catch (cause) {
         lost++;
         if (offset > 0) removeTail(descriptor, bytes);

@@ -2,7 +2,7 @@
  * How far a result can be trusted, in words: one line to read first, and what stands behind it.
  *
  * A result in; a level, a headline, and reasons out. Doubts are said, never hidden: failed runs and doubtful cells are
- * worse than failed requests, these worse than warnings. A stand-in is told apart, since it is not a fault but a limit.
+ * worse than a client that added to times, this worse than failed requests, these worse than warnings. A stand-in is told apart, since it is not a fault but a limit.
  */
 import type { CellResult, Result } from '../result/schema.ts';
 import { plural, shareText } from './numbers.ts';
@@ -49,6 +49,9 @@ function failedRequests(result: Result): string[] {
   });
 }
 
+const clientLimited = (result: Result): CellResult[] =>
+  result.cells.filter(({ runs }) => runs.some(({ validity }) => (validity.clientError?.limited.length ?? 0) > 0));
+
 /** One line a warning, with all the cells it is true of. */
 function runWarnings(result: Result): string[] {
   const cellsOf = new Map<string, CellResult[]>();
@@ -92,6 +95,14 @@ export function trustOf(result: Result): Trust {
     return {
       level: 'bad',
       headline: `Don’t rely on all of this: ${plural(troubles.length, 'run')} did not finish or cannot be judged.`,
+      reasons,
+    };
+  }
+  const limited = clientLimited(result);
+  if (limited.length > 0) {
+    return {
+      level: 'bad',
+      headline: `Client limited: in ${plural(limited.length, 'cell')} (${limited.map(({ id }) => id).join(', ')}) the client, not the server, made up a part of the times.`,
       reasons,
     };
   }

@@ -1,5 +1,5 @@
 /**
- * Writes a report's files: report.html and cells.csv.
+ * Writes a report's files: report.html, cells.csv, and AIPerf's form of the result.
  *
  * A folder that exists and a result in; nothing out. Each file appears whole or not at all, because a half report that
  * looks like one is worse than none.
@@ -7,6 +7,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeError } from '../recorder/disk-full.ts';
+import { writeAiperf } from '../result/aiperf-files.ts';
 import type { Result } from '../result/schema.ts';
 import { cellsCsv } from './csv.ts';
 import { htmlReport } from './html/page.ts';
@@ -15,6 +16,7 @@ import { htmlReport } from './html/page.ts';
 export async function writeReport(dir: string, result: Result): Promise<void> {
   await writeWhole(join(dir, 'cells.csv'), cellsCsv(result));
   await writeWhole(join(dir, 'report.html'), await htmlReport(result));
+  writeAiperf(dir, result);
 }
 
 async function writeWhole(file: string, text: string): Promise<void> {

@@ -95,9 +95,14 @@ export interface RequestRecord {
 /** A percentile among censored samples is only known to exceed a value. */
 export type Bounded = number | { gt: number };
 
+export type Percentile = 'p50' | 'p90' | 'p95' | 'p99' | 'p999';
+/** 99% confidence intervals; null where the samples are worth too few for one, or an end of it is only a lower bound. */
+export type Intervals = Record<Percentile, [number, number] | null>;
+
 export interface Distribution {
   unit: string;
   count: number;
+  /** Independent samples that the p99 is known as well as from; of the next lower percentile where fewer than 4 lie above it. */
   nEff: number;
   mean: number;
   std: number;
@@ -108,7 +113,10 @@ export interface Distribution {
   p95: Bounded;
   p99: Bounded;
   p999: Bounded;
+  /** The 99% interval of the p99. */
   ci99: [number, number] | null;
+  /** Of every percentile; absent for an adapter's, and in results of earlier versions. */
+  intervals?: Intervals;
   /** Samples known only to exceed the time at which their request ended. */
   censored: number;
   /** HDR histogram, V2 compressed base64; integer ns for times. */
@@ -135,19 +143,85 @@ export const isDistribution = (m: MetricValue | undefined): m is Distribution =>
 export const isScalar = (m: MetricValue | undefined): m is Scalar => m !== undefined && 'value' in m;
 export const isUnavailable = (m: MetricValue | undefined): m is Unavailable => m !== undefined && 'reason' in m;
 
+/** By how much a run's percentiles stand too high for what the client adds, ms. */
+export interface ClientError {
+  ttft: { p50: number; p99: number };
+  /** null where no request has one. */
+  tpot: { p50: number; p99: number } | null;
+  /** Figures in which the error is above max(1 ms, 1% of the value), such as "ttft.p99". */
+  limited: string[];
+}
+
 export interface Validity {
   valid: boolean;
   reasons: string[];
   warnings: string[];
   /** ms; null in a closed loop. */
   sendLagP99: number | null;
-  clientError: null;
+  /** null where it is not known, as in results of earlier versions. */
+  clientError: ClientError | null;
   /** Mean requests in flight during the window, and what was asked (null in an open loop). */
   inFlight: { mean: number; asked: number | null };
-  steady: 'unknown';
+  /** Whether latencies stayed the same from the start of the window on. */
+  steady: 'steady' | 'trending' | 'unknown';
+  /** Absent in results of earlier versions. */
+  steadyDetail?: SteadyDetail;
+}
+
+/** What steady state was judged by. */
+export interface SteadyDetail {
+  /** Requests issued before it began: those of the ramp and of a warm-up. No latency counts them. */
+  cutRequests: number;
+  /** The latency that changed most clearly afterwards; null where none could be judged. */
+  metric: 'ttft' | 'tpot' | 'e2e' | null;
+  /** How probable so clear a change is by chance: for all latencies tried in this run, not yet for all runs. */
+  pTrend: number | null;
+  /** By how much it changed from the start to the end: 0.3 is 30% more. */
+  drift: number | null;
+  /** Why it is unknown; null where it is known. */
+  why: string | null;
+}
+
+/** By how much the client stamps late what arrives, ms; `hdr` in ns. */
+export interface StampError {
+  count: number;
+  p50: number;
+  p99: number;
+  max: number;
+  hdr: string;
+}
+
+/** What the client itself adds to times, as found out against a server whose timing is known. */
+export interface SelfCheck {
+  workers: number;
+  streams: number;
+  /** Between two tokens of a stream, ms; all streams get theirs in step. */
+  gapMs: number;
+  /** Of every chunk: any may be a request's first. */
+  ttft: StampError;
+  /** Of every request's time per token. */
+  tpot: StampError;
+}
+
+/** How the measuring threads fared during a run; of each figure the thread that has the worst. */
+export interface ClientHealth {
+  workers: number;
+  /**
+   * By how much the threads stamped late what arrived, ms: from probes that carry their time of sending. null where the run
+   * was too short for one.
+   */
+  stampError: StampError | null;
+  gcPauseMaxMs: number;
+  gcPauseTotalMs: number;
+  eventLoopDelayP99Ms: number;
+  eventLoopDelayMaxMs: number;
+  /** Share of the time in which the event loop was at work, 0..1. */
+  busy: number;
 }
 
 export interface RunResult {
+  /** 0-based within its cell; "c3.0" is the run of a record. Absent in results of earlier versions. */
+  replicate?: number;
   seed: number;
   nonce: string;
   order: number;
@@ -169,6 +243,8 @@ export interface RunResult {
   errors: Record<string, number>;
   validity: Validity;
   metrics: Record<string, MetricValue>;
+  /** null where the run was over before its load began; absent in results of earlier versions. */
+  client?: ClientHealth | null;
   exact: Record<string, number>;
   perAdapter: Record<string, { count: number; ttft: MetricValue; tpot: MetricValue }>;
   /** One entry per second from the start of the run: tokens, requests completed and failed, mean in flight. */
@@ -178,6 +254,8 @@ export interface RunResult {
     completed: number[];
     failed: number[];
     inFlight: number[];
+    /** What the server's own page of metrics said; null where it was not read. `from`: the metric behind each series. */
+    server?: { source: string; from: Record<string, string>; series: Record<string, (number | null)[]> };
   };
 }
 
@@ -215,8 +293,11 @@ export interface Result {
   planHash: string;
   createdAt: string;
   session: string;
+  /** Later invocations that went on with it (--resume); absent where there was none. */
+  resumed?: { session: string; at: string }[];
   machine: Machine;
-  client: { workers: number; selfCheck: null };
+  /** Threads that measured, at most; what they add to times (null where that was not found out). */
+  client: { workers: number; selfCheck: SelfCheck | null };
   standIn: StandIn | null;
   targets: TargetInfo[];
   warnings: string[];

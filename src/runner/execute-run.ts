@@ -4,25 +4,28 @@
  * In: a target that is up, the cell, what to stop on. Out: a RunResult, also when the run was cut short: what was measured
  * until then counts. Records go to the sink as their requests end.
  */
-import { createClient } from '../client/client.ts';
 import { now } from '../client/clock.ts';
+import { wordsOfRefused } from '../client/request-body.ts';
 import { BenchError } from '../errors.ts';
 import type { Cell, PlannedRun, Slo } from '../plan/plan.ts';
+import { kept } from '../recorder/kept-record.ts';
 import type { Progress } from '../result/progress.ts';
-import type { RequestRecord, RunResult } from '../result/schema.ts';
+import type { ClientHealth, RequestRecord, RunResult, SelfCheck } from '../result/schema.ts';
+import { type ServerMetrics, sampleServerMetrics, serverTimeline } from '../target/server-metrics.ts';
 import type { Target } from '../target/target.ts';
 import { measureRun } from '../validity/measure-run.ts';
 import type { RequestSpec } from '../workload/request.ts';
 import { type CountingTokenizer, tokenBytesOf } from '../workload/token-bytes.ts';
 import type { WorkloadTokenizer } from '../workload/words.ts';
 import { workloadOf } from '../workload/workload.ts';
-import { closedLoop } from './closed-loop.ts';
+import { Answers } from './answers.ts';
+import { clientHealthOf } from './client-health.ts';
 import type { ExpectedTime } from './expected-time.ts';
-import { type Ahead, madeAhead } from './load-loop.ts';
-import { openLoop } from './open-loop.ts';
+import type { LoadTeam, PreparedStock, TeamLoad } from './load-team.ts';
 import type { RecordSink } from './record-sink.ts';
-import { RequestIssuer } from './request-issuer.ts';
+import { Stock } from './stock.ts';
 import { StopSignal } from './stop-signal.ts';
+import { type WorkersOption, workersFor } from './workers.ts';
 
 /** Warm-up requests in flight when the load is an open loop, which has no concurrency of its own. */
 const OPEN_WARMUP_CONCURRENCY = 4;
@@ -34,6 +37,8 @@ const MOST_OPEN_CONNECTIONS = 256;
 export type RunTokenizer = WorkloadTokenizer & CountingTokenizer;
 
 export interface ExecuteOptions {
+  team: LoadTeam;
+  workers: WorkersOption;
   target: Target;
   cell: Cell;
   run: PlannedRun;
@@ -41,67 +46,70 @@ export interface ExecuteOptions {
   nonce: string;
   tokenizer: RunTokenizer;
   slo: Slo | null;
+  /** What the client adds to times at the plan's highest load, where that is known. */
+  selfCheck: SelfCheck | null;
   sink: RecordSink;
   expected: ExpectedTime;
   progress: Progress;
+  /** Told what the reader of the result must know of the server; the same more than once. */
+  note: (warning: string) => void;
   /** The user stops everything. */
   interrupt: AbortSignal;
 }
 
 /** @throws BenchError before anything was measured: an adapter was refused, no connection could be opened */
 export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
-  const { target, cell, run, sink } = options;
+  const { team, target, cell, run } = options;
   const startedAt = new Date().toISOString();
-  const client = createClient({
-    url: target.connection.baseUrl,
-    api: target.connection.api,
-    model: target.model,
-    apiKey: target.connection.apiKey,
-    headers: target.connection.headers,
-    connections: connectionsFor(cell),
-    tokenBytes: tokenBytesOf(options.tokenizer),
-  });
-  const stop = new StopSignal(options.interrupt, target.died, sink.full);
+  const stop = new StopSignal(options.interrupt, target.died, options.sink.full);
   const { signal } = stop;
-  const records: RequestRecord[] = [];
-  let runStart = now();
-  let lastIssue = runStart;
+  const desk = new Desk(options);
+  const measured: Measured = { records: [], start: now(), lastIssue: now(), health: null };
+  let metrics: ServerMetrics | null = null;
   try {
+    await team.begin({
+      client: clientOf(target),
+      context: { run: `${run.cell}.${run.replicate}`, attempt: options.attempt, ...cell.request },
+      workers: workersFor(cell, options.workers, options.expected.of(cell)),
+      onAnswer: (answer, goOn) => desk.take(answer, goOn),
+    });
+    signal.addEventListener('abort', () => team.cut(), { once: true });
     await stop.orStopped(target.ensureAdapters(cell, signal));
     const workload = workloadOf(cell, { seed: run.seed, nonce: options.nonce, tokenizer: options.tokenizer });
     // Before connections are opened: a server closes those that are idle for some seconds.
-    const requests = await madeAhead(workload.measured(), aheadOf(cell), signal);
-    if (!signal.aborted) await stop.orStopped(client.connect());
+    const stock = new Stock(workload.measured(), limitOf(cell));
+    const prepared = await team.stockUp(stock, signal);
+    if (!signal.aborted) await stop.orStopped(team.connect(connectionsFor(cell)));
     if (stop.why === 'died') throw new BenchError('TARGET_DIED', await target.died);
-    const issuerFor = (onRecord: (record: RequestRecord) => void) =>
-      new RequestIssuer({
-        client,
-        target,
-        cell,
-        run: `${run.cell}.${run.replicate}`,
-        attempt: options.attempt,
-        signal,
-        onRecord: (record) => {
-          sink.append(record);
-          onRecord(record);
-        },
-      });
-    await warmUp(workload.warmup(), issuerFor, options, signal);
+    if (!signal.aborted) metrics = sampleServerMetrics({ connection: target.connection, signal });
+    const warmup = workload.warmup();
+    if (!signal.aborted && warmup.length > 0) await warmUp(warmup, desk, options, signal);
     await loopTurn(); // what the server has closed meanwhile is known after it
-    if (!signal.aborted) await stop.orStopped(client.connect());
-    runStart = now();
-    lastIssue = runStart;
-    if (!signal.aborted) lastIssue = await measure(requests, issuerFor, options, stop, runStart, records);
+    if (!signal.aborted) await stop.orStopped(team.connect(connectionsFor(cell)));
+    measured.start = now();
+    measured.lastIssue = measured.start;
+    if (!signal.aborted) {
+      await measure({ stock, prepared }, desk, options, measured);
+      for (const words of wordsOfRefused(await team.shareKnowledge())) options.note(words);
+    }
   } finally {
-    await client.close();
     stop.release();
+    await Promise.all([team.end(), metrics?.stop()]);
   }
-  options.expected.learn(cell, records);
-  const runEnd = records.reduce((latest, { end }) => Math.max(latest, end), runStart);
-  const numbers = measureRun(records, { cell, slo: options.slo, runStart, lastIssue, runEnd });
-  const { seed, order } = run;
+  options.expected.learn(cell, measured.records);
+  const { records, start, lastIssue } = measured;
+  const runEnd = records.reduce((latest, { end }) => Math.max(latest, end), start);
+  const context = { cell, slo: options.slo, runStart: start, lastIssue, runEnd };
+  const { selfCheck } = options;
+  const numbers = measureRun(records, context, { health: measured.health, selfCheck });
+  const samples = (await metrics?.stop()) ?? null;
+  if (samples?.reason != null) options.note(`the server's metrics could not be read on: ${samples.reason}`);
+  const { timeline } = numbers;
+  const server = serverTimeline(samples, start, timeline.stepMs, timeline.inFlight.length);
+  const { seed, order, replicate } = run;
   const state = stop.why === null ? 'done' : stop.why === 'interrupted' ? 'interrupted' : 'failed';
   return {
+    replicate,
     seed,
     nonce: options.nonce,
     order,
@@ -111,37 +119,77 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
     state,
     startedAt,
     ...numbers,
+    timeline: { ...timeline, ...(server === undefined ? {} : { server }) },
+    client: measured.health,
     exact: {},
   };
 }
 
-type IssuerFor = (onRecord: (record: RequestRecord) => void) => RequestIssuer;
+interface Measured {
+  records: RequestRecord[];
+  start: number;
+  lastIssue: number;
+  health: ClientHealth | null;
+}
+
+const clientOf = ({ connection, model }: Target) => ({
+  url: connection.baseUrl,
+  api: connection.api,
+  model,
+  adapterField: connection.adapterField ?? 'model',
+  apiKey: connection.apiKey,
+  headers: connection.headers,
+});
+
+/** Takes the answers of a run: first those of the warm-up, then those that are measured. */
+class Desk {
+  readonly #options: ExecuteOptions;
+  readonly #tokenBytes;
+  #answers: Answers | null = null;
+
+  constructor(options: ExecuteOptions) {
+    this.#options = options;
+    this.#tokenBytes = tokenBytesOf(options.tokenizer);
+  }
+
+  open(onRecord: (record: RequestRecord) => void): Answers {
+    const { target, sink } = this.#options;
+    this.#answers = new Answers({
+      target,
+      tokenBytes: this.#tokenBytes,
+      onRecord: (record) => {
+        sink.append(record);
+        onRecord(record);
+      },
+    });
+    return this.#answers;
+  }
+
+  take(...answer: Parameters<Answers['take']>): void {
+    this.#answers?.take(...answer);
+  }
+}
 
 /** Every adapter and the base once or more, before anything counts: first uses compile, load and cache. */
 async function warmUp(
-  specs: RequestSpec[],
-  issuerFor: IssuerFor,
-  options: ExecuteOptions,
+  specs: readonly RequestSpec[],
+  desk: Desk,
+  { team, cell, progress, expected }: ExecuteOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { cell, progress, expected } = options;
-  if (specs.length === 0) return;
   const records: RequestRecord[] = [];
-  const issuer = issuerFor((record) => {
+  const answers = desk.open((record) => {
     records.push(record);
     progress({ kind: 'warmup', cell, done: records.length, total: specs.length });
   });
-  await closedLoop({
-    requests: specs.values(),
-    issue: (spec) => issuer.issue(spec, now()),
-    measure: { requests: specs.length },
-    concurrency: cell.load.kind === 'closed' ? cell.load.concurrency : OPEN_WARMUP_CONCURRENCY,
-    spreadNs: 0,
-    start: now(),
-    now,
-    signal,
-  });
-  await issuer.settled();
+  const stock = new Stock(specs.values(), specs.length);
+  const concurrency = cell.load.kind === 'closed' ? cell.load.concurrency : OPEN_WARMUP_CONCURRENCY;
+  await team.load(
+    { stock, requests: specs.length, durationMs: Infinity, loop: { kind: 'closed', concurrency, spreadNs: 0 } },
+    await team.stockUp(stock, signal),
+  );
+  await answers.settled();
+  await team.shareKnowledge();
   expected.learn(cell, records);
   const failed = records.filter(({ outcome }) => outcome === 'failed');
   const [first] = failed;
@@ -152,50 +200,40 @@ async function warmUp(
   }
 }
 
-/** @returns when the last request was issued */
 async function measure(
-  requests: Iterator<RequestSpec>,
-  issuerFor: IssuerFor,
-  { cell, expected, progress }: ExecuteOptions,
-  stop: StopSignal,
-  start: number,
-  records: RequestRecord[],
-): Promise<number> {
+  { stock, prepared }: { stock: Stock; prepared: PreparedStock },
+  desk: Desk,
+  { team, cell, expected, progress }: ExecuteOptions,
+  measured: Measured,
+): Promise<void> {
+  const { records } = measured;
   const total = 'requests' in cell.measure ? cell.measure.requests : null;
-  const issuer: RequestIssuer = issuerFor((record) => {
-    records.push(record);
-    progress({ kind: 'request', cell, record, ended: records.length, inFlight: issuer.inFlight, total });
+  const answers = desk.open((record) => {
+    records.push(kept(record));
+    progress({ kind: 'request', cell, record, ended: records.length, inFlight: team.inFlight, total });
   });
-  const { load } = cell;
-  let lastIssue = start;
-  const loop = {
-    requests,
-    issue: (spec: RequestSpec, intended: number | null) => {
-      lastIssue = now();
-      return issuer.issue(spec, intended ?? lastIssue);
+  const outcome = await team.load(
+    {
+      stock,
+      requests: limitOf(cell),
+      durationMs: 'durationMs' in cell.measure ? cell.measure.durationMs : Infinity,
+      loop: loopOf(cell, expected),
     },
-    measure: cell.measure,
-    start,
-    now,
-    signal: stop.signal,
-  };
-  if (load.kind === 'closed') {
-    await closedLoop({ ...loop, concurrency: load.concurrency, spreadNs: expected.of(cell) });
-  } else {
-    await openLoop({ ...loop, drainMs: cell.drainMs, cut: () => stop.cut() });
-  }
-  await issuer.settled();
-  return lastIssue;
+    prepared,
+  );
+  measured.start = outcome.start;
+  measured.lastIssue = outcome.lastIssue;
+  measured.health = clientHealthOf(outcome.health);
+  await answers.settled();
 }
 
-/** At most what is made before the first request is sent: all of a usual run. A prompt of 4,000 tokens takes 12 ms. */
-const MOST_AHEAD: Ahead = { requests: 2_000, characters: 64e6 };
-
-function aheadOf({ measure, load }: Cell): Ahead {
-  const rate = load.kind === 'open' ? load.rate : load.concurrency;
-  const wanted = 'requests' in measure ? measure.requests : Math.ceil((rate * measure.durationMs) / 1000);
-  return { ...MOST_AHEAD, requests: Math.min(MOST_AHEAD.requests, wanted) };
+function loopOf({ load, drainMs, ...cell }: Cell, expected: ExpectedTime): TeamLoad['loop'] {
+  if (load.kind === 'open') return { kind: 'open', drainMs };
+  const { concurrency } = load;
+  return { kind: 'closed', concurrency, spreadNs: expected.of({ load, drainMs, ...cell }) };
 }
+
+const limitOf = ({ measure }: Cell): number => ('requests' in measure ? measure.requests : Infinity);
 
 /** Sockets are read between two of these. */
 async function loopTurn(): Promise<void> {

@@ -6,7 +6,8 @@
  * without company, says little of a busy server. First-token time and time per token are kept apart, since cells differ
  * in both lengths.
  */
-import type { Cell, Lengths } from '../plan/plan.ts';
+import { meanTokens } from '../plan/lengths-range.ts';
+import type { Cell } from '../plan/plan.ts';
 import type { RequestRecord } from '../result/schema.ts';
 
 /** So that one slow server never makes a run wait minutes for its own start. */
@@ -51,9 +52,9 @@ export class ExpectedTime {
     const seen = this.#mostLike(placeOf(cell)) ?? this.#warmup;
     if (seen === null) return 0;
     const perToken = seen.perTokenNs ?? 0;
-    const decode = perToken * (meanOf(cell.output.lengths) - 1);
+    const decode = perToken * (meanTokens(cell.output.lengths) - 1);
     const half = 'durationMs' in cell.measure ? (cell.measure.durationMs * 1e6) / 2 : LONGEST_SPREAD_NS;
-    return Math.min(firstTokenNs(seen, meanOf(cell.prompt.lengths)) + decode, half, LONGEST_SPREAD_NS);
+    return Math.min(firstTokenNs(seen, meanTokens(cell.prompt.lengths)) + decode, half, LONGEST_SPREAD_NS);
   }
 
   #mostLike(at: Place): Seen | null {
@@ -80,7 +81,7 @@ function seenIn(cell: Cell, ok: readonly RequestRecord[]): Seen | null {
 }
 
 const placeOf = ({ prompt, load, adapters }: Cell): Place => [
-  meanOf(prompt.lengths),
+  meanTokens(prompt.lengths),
   load.kind === 'closed' ? load.concurrency : load.rate,
   adapters.length + 1,
 ];
@@ -93,11 +94,6 @@ function tokenTimeOf({ chunks, usage }: RequestRecord): number | null {
   const tokens = usage?.completion_tokens ?? chunks.length;
   if (chunks.length < 2 || tokens < 2) return null;
   return (chunks.at(-1)![0] - chunks[0]![0]) / (tokens - 1);
-}
-
-function meanOf(lengths: Lengths): number {
-  if (lengths.kind === 'fixed') return lengths.tokens;
-  return lengths.kind === 'normal' ? lengths.mean : (lengths.min + lengths.max) / 2;
 }
 
 function median(values: number[]): number | null {

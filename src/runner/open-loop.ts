@@ -4,7 +4,7 @@
  *
  * Never waits for a reply, and never skips a request that is late: it leaves at once, and its lag is in its record.
  */
-import { type LoopOptions, limitsOf, take } from './load-loop.ts';
+import type { LoopOptions } from './load-loop.ts';
 import { timer, waitUntil } from './pacer.ts';
 
 export interface OpenLoopOptions extends LoopOptions {
@@ -14,21 +14,21 @@ export interface OpenLoopOptions extends LoopOptions {
 }
 
 export async function openLoop(options: OpenLoopOptions): Promise<void> {
-  const { requests, start, now, signal } = options;
-  const limits = limitsOf(options);
+  const { start, until, now, signal } = options;
   const inFlight = new Set<Promise<void>>();
-  for (let issued = 0; issued < limits.requests; issued++) {
-    const spec = take(requests);
+  for (;;) {
+    const spec = await options.next();
+    if (spec === null) break;
     if (spec.intendedOffset === null) throw new Error('a request of an open loop has no intended time');
     const intended = start + spec.intendedOffset;
-    if (intended >= limits.until) break;
+    if (intended >= until) break;
     await waitUntil(intended, now, signal);
     if (signal.aborted) break;
     const ended = options.issue(spec, intended).finally(() => inFlight.delete(ended));
     inFlight.add(ended);
   }
   // A run that is measured by time lasts that long, also when its last arrival comes earlier.
-  if (Number.isFinite(limits.until)) await waitUntil(limits.until, now, signal);
+  if (Number.isFinite(until)) await waitUntil(until, now, signal);
   await drain(inFlight, options);
 }
 

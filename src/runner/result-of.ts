@@ -4,8 +4,9 @@
  */
 import type { Plan } from '../plan/plan.ts';
 import { machineOf } from '../result/fingerprint.ts';
-import { FORMAT, type Machine, type Result } from '../result/schema.ts';
+import { type CellResult, FORMAT, type Machine, type Result } from '../result/schema.ts';
 import type { Scenario } from '../scenario/scenario.ts';
+import { judgeTrends } from '../validity/steadiness.ts';
 import type { PlanOutcome } from './run-plan.ts';
 
 export interface Invocation {
@@ -33,12 +34,19 @@ export function resultOf(scenario: Scenario, plan: Plan, outcome: PlanOutcome, i
     createdAt: invocation.createdAt.toISOString(),
     session: invocation.session,
     machine: machineOf(invocation.gpu),
-    client: { workers: 1, selfCheck: null },
+    client: outcome.client,
     standIn: plan.standIn,
     targets: outcome.targets,
     warnings: [...invocation.warnings, ...outcome.warnings],
-    cells: outcome.cells,
+    cells: judgedTogether(outcome.cells),
   };
+}
+
+/** Of many runs some seem to trend by chance: whether one does is judged with all of them. */
+function judgedTogether(cells: readonly CellResult[]): CellResult[] {
+  const together = judgeTrends(cells.flatMap(({ runs }) => runs.map(({ validity }) => validity)));
+  let next = 0;
+  return cells.map((cell) => ({ ...cell, runs: cell.runs.map((run) => ({ ...run, validity: together[next++]! })) }));
 }
 
 /** Secrets do not belong into a scenario's headers, but may be there; a report that is passed on must not hold them. */

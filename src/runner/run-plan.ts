@@ -13,12 +13,16 @@ import { randomBytes } from 'node:crypto';
 import { BenchError } from '../errors.ts';
 import type { Cell, Plan, PlannedRun } from '../plan/plan.ts';
 import type { Progress } from '../result/progress.ts';
-import type { CellResult, RequestRecord, RunResult, TargetInfo } from '../result/schema.ts';
+import type { CellResult, RequestRecord, Result, RunResult, SelfCheck, TargetInfo } from '../result/schema.ts';
 import type { Target, TargetSource } from '../target/target.ts';
+import { clientLimitedWords } from '../validity/client-error.ts';
 import { executeRun, type RunTokenizer } from './execute-run.ts';
 import { ExpectedTime } from './expected-time.ts';
+import { LoadTeam } from './load-team.ts';
 import { timer } from './pacer.ts';
 import { RecordSink } from './record-sink.ts';
+import { selfCheckFor } from './self-check/self-check-for.ts';
+import type { WorkersOption } from './workers.ts';
 
 /** So many deaths without a finished run between them, and the rest would only die too. */
 const MOST_DEATHS_IN_A_ROW = 3;
@@ -32,13 +36,27 @@ export interface RunPlanOptions {
   /** Makes prompts, and counts tokens where the server does not: that of the cell's model, as far as it is known. */
   tokenizerOf: (cell: Cell) => RunTokenizer;
   records: { append(record: RequestRecord): void };
+  /** Threads that measure; as many as each cell needs if not given. */
+  workers?: WorkersOption;
+  /** Finds out first what the client adds to times at the plan's highest load; takes two seconds. */
+  selfCheck?: boolean;
   progress: Progress;
   /** Aborts: stop now, keep what was measured. */
   signal: AbortSignal;
   /** How long an endpoint that went away may take to answer again. */
   comeBackMs?: number;
-  /** Called after each run with everything measured so far. */
+  /** Called before the first and after each run with everything measured so far. */
   onRun?: (outcome: PlanOutcome) => void;
+  /** What an earlier invocation measured of the same plan. */
+  resume?: Resumed;
+}
+
+export interface Resumed {
+  /** With the runs that are done, and need not be measured again. */
+  cells: CellResult[];
+  targets: TargetInfo[];
+  /** How often runs were begun before, by name ("c3.0"). */
+  attempts: ReadonlyMap<string, number>;
 }
 
 export interface PlanOutcome {
@@ -48,6 +66,7 @@ export interface PlanOutcome {
   /** In the order they happened; empty when every run of the plan is done. */
   failures: BenchError[];
   warnings: string[];
+  client: Result['client'];
 }
 
 /**
@@ -55,37 +74,57 @@ export interface PlanOutcome {
  * @throws BenchError when no server could be brought up at all, so that there is nothing to keep
  */
 export async function runPlan(options: RunPlanOptions): Promise<PlanOutcome> {
-  const conductor = new Conductor(options);
+  const team = await LoadTeam.create();
+  const conductor = new Conductor(options, team);
   try {
     return await conductor.run();
   } finally {
     await conductor.stop();
+    await team.close();
     await options.source.close?.();
   }
 }
 
 class Conductor {
   readonly #options: RunPlanOptions;
+  readonly #team: LoadTeam;
   readonly #nonce = randomBytes(6).toString('hex');
   readonly #sink: RecordSink;
   readonly #expected = new Map<string, ExpectedTime>();
   readonly #runs = new Map<string, RunResult[]>();
+  /** By the run's name. */
+  readonly #attempts: Map<string, number>;
   readonly #targets = new Map<string, TargetInfo>();
   readonly #failures: BenchError[] = [];
+  /** What the reader must know of the servers. */
+  readonly #notes = new Set<string>();
   /** Servers that cannot be had any more: their cells are left out. */
   readonly #lost = new Set<string>();
   #current: { key: string; target: Target } | null = null;
+  #selfCheck: SelfCheck | null = null;
   #deathsInARow = 0;
   #skipped = 0;
 
-  constructor(options: RunPlanOptions) {
+  constructor(options: RunPlanOptions, team: LoadTeam) {
     this.#options = options;
+    this.#team = team;
+    this.#attempts = new Map(options.resume?.attempts);
+    for (const { id, target, runs } of options.resume?.cells ?? []) {
+      this.#runs.set(id, runs);
+      const info = options.resume?.targets.find((one) => one.id === target);
+      const cell = options.plan.cells.find((one) => one.id === id);
+      if (info !== undefined && cell !== undefined) this.#targets.set(options.source.keyOf(cell), info);
+    }
     this.#sink = new RecordSink(options.records);
   }
 
   async run(): Promise<PlanOutcome> {
     const { plan, signal, source } = this.#options;
+    const done = new Set([...this.#runs.values()].flat().map(({ order }) => order));
+    this.#options.onRun?.(this.#outcome());
+    if (done.size < plan.runs.length) await this.#checkClient();
     for (const run of plan.runs) {
+      if (done.has(run.order)) continue;
       const cell = plan.cells.find(({ id }) => id === run.cell);
       if (cell === undefined)
         throw new BenchError('BUG', `run ${run.order} names cell ${run.cell}, which is not planned`);
@@ -106,6 +145,19 @@ class Conductor {
     return this.#outcome();
   }
 
+  /** Before any server is started, which may be on this machine. What keeps it from being found out is told, not fatal. */
+  async #checkClient(): Promise<void> {
+    const { plan, signal, progress, workers = 'auto', selfCheck } = this.#options;
+    if (selfCheck !== true || signal.aborted) return;
+    progress({ kind: 'target', message: "checking what the client adds to times, at the plan's highest load" });
+    try {
+      this.#selfCheck = await selfCheckFor(plan, { team: this.#team, workers, signal });
+    } catch (error) {
+      if (!(error instanceof BenchError) || error.code === 'BUG') throw error;
+      progress({ kind: 'warning', message: `what the client adds to times is not known: ${error.message}` });
+    }
+  }
+
   async stop(): Promise<void> {
     const current = this.#current;
     this.#current = null;
@@ -120,19 +172,24 @@ class Conductor {
       this.#skipped++;
       return;
     }
-    progress({ kind: 'run-start', cell, run, attempt: 1 });
+    const attempt = this.#nextAttempt(run);
+    progress({ kind: 'run-start', cell, run, attempt });
     try {
       const result = await executeRun({
+        team: this.#team,
+        workers: this.#options.workers ?? 'auto',
         target,
         cell,
         run,
-        attempt: 1,
+        attempt,
         nonce: `${this.#nonce}-${run.order}`,
         tokenizer: tokenizerOf(cell),
         slo: plan.slo,
+        selfCheck: this.#selfCheck,
         sink: this.#sink,
         expected: this.#expectedOf(cell),
         progress,
+        note: (warning) => this.#notes.add(warning),
         interrupt: signal,
       });
       await this.#keep(cell, result, target);
@@ -145,6 +202,14 @@ class Conductor {
       if (gone && target === before) return this.#runOne(cell, run);
       this.#skipped++;
     }
+  }
+
+  /** Records of a run that could not begin may be there already, of its warm-up: no two attempts have one number. */
+  #nextAttempt({ cell, replicate }: PlannedRun): number {
+    const name = `${cell}.${replicate}`;
+    const attempt = 1 + (this.#attempts.get(name) ?? 0);
+    this.#attempts.set(name, attempt);
+    return attempt;
   }
 
   /** Tells why, and makes sure that the next run gets a server that works. @returns whether the server is gone */
@@ -163,8 +228,14 @@ class Conductor {
     const { progress, onRun } = this.#options;
     // Stopped before its first request: there is nothing in it.
     if (result.state === 'interrupted' && result.counts.issued === 0) return;
-    this.#runs.set(cell.id, [...(this.#runs.get(cell.id) ?? []), result]);
+    const runs = [...(this.#runs.get(cell.id) ?? []), result];
+    this.#runs.set(
+      cell.id,
+      runs.sort((a, b) => a.order - b.order),
+    );
     progress({ kind: 'run-end', cell, run: result });
+    const limited = clientLimitedWords(result.validity.clientError);
+    if (limited !== null) progress({ kind: 'warning', message: `${cell.id}: ${limited}` });
     if (result.state === 'failed' && this.#sink.failure === null) {
       this.#failed(new BenchError('TARGET_DIED', `${cell.id}: ${await target.died}`));
       await this.#death();
@@ -259,9 +330,15 @@ class Conductor {
       const target = this.#targets.get(source.keyOf(cell))?.id ?? source.id;
       return [{ id: cell.id, target, at: cell.at, servedRanks: servedRanksOf(cell, plan), runs }];
     });
-    const warnings = [...plan.warnings, ...this.#failures.map(({ message }) => message)];
+    const warnings = [...plan.warnings, ...this.#notes, ...this.#failures.map(({ message }) => message)];
     if (this.#skipped > 0) warnings.push(`${this.#skipped} of ${plan.runs.length} runs could not be measured`);
-    return { cells, targets: [...this.#targets.values()], failures: [...this.#failures], warnings };
+    return {
+      cells,
+      targets: [...this.#targets.values()],
+      failures: [...this.#failures],
+      warnings,
+      client: { workers: this.#team.size, selfCheck: this.#selfCheck },
+    };
   }
 }
 

@@ -18,3 +18,14 @@ test('a warning that several cells share is one line with their ids, one of a si
   );
   expect(headline).toContain(`${reasons.length} warnings`);
 });
+
+test('a client that added to times comes before warnings, and names its cells', () => {
+  const result = resultFixture({});
+  const [first] = result.cells;
+  for (const { validity } of first!.runs) {
+    validity.clientError = { ttft: { p50: 3, p99: 4 }, tpot: null, limited: ['ttft.p50', 'ttft.p99'] };
+  }
+  const { level, headline } = trustOf(result);
+  expect(level).toBe('bad');
+  expect(headline).toMatch(/^Client limited: in 1 cell \(c1\)/);
+});

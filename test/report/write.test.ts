@@ -14,10 +14,10 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const result = resultFixture({ adapters: [0, 2], concurrency: [1], requests: 4 });
 
-test('writes both files whole, and over older ones', async () => {
+test('writes its files whole, and over older ones', async () => {
   await writeReport(dir, result);
   await writeReport(dir, result);
-  expect((await readdir(dir)).sort()).toEqual(['cells.csv', 'report.html']);
+  expect((await readdir(dir)).sort()).toEqual(['aiperf', 'cells.csv', 'profile_export_aiperf.json', 'report.html']);
   expect(await readFile(join(dir, 'cells.csv'), 'utf8')).toBe(cellsCsv(result));
   expect((await readFile(join(dir, 'report.html'), 'utf8')).trimEnd().endsWith('</html>')).toBe(true);
 });

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { now } from '../../src/client/clock.ts';
 import { closedLoop } from '../../src/runner/closed-loop.ts';
-import { limitsOf, madeAhead } from '../../src/runner/load-loop.ts';
 import { openLoop } from '../../src/runner/open-loop.ts';
 import { waitUntil } from '../../src/runner/pacer.ts';
 import type { RequestSpec } from '../../src/workload/request.ts';
@@ -27,6 +26,14 @@ function* specs(offset: (i: number) => number | null): Generator<RequestSpec, ne
 
 const never = new AbortController().signal;
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** What a thread that runs alone is handed: the first `limit` requests, one after the other. */
+function handing(requests: Iterator<RequestSpec>, limit = Infinity): () => RequestSpec | null {
+  let given = 0;
+  return () => (given++ < limit ? requests.next().value : null);
+}
+
+const lanesOf = (concurrency: number) => Array.from({ length: concurrency }, (_, lane) => lane);
 
 /** Issues requests that take `ms`, and keeps when each began and how many were in flight. */
 function recorder(ms: number) {
@@ -73,8 +80,12 @@ describe('closedLoop', () => {
         async (concurrency, requests) => {
           const { seen, issue } = recorder(1);
           const start = now();
-          const loop = { requests: specs(() => null), issue, measure: { requests }, start, now, signal: never };
-          await closedLoop({ ...loop, concurrency, spreadNs: 0 });
+          const next = handing(
+            specs(() => null),
+            requests,
+          );
+          const loop = { next, issue, start, until: Infinity, now, signal: never };
+          await closedLoop({ ...loop, lanes: lanesOf(concurrency), concurrency, spreadNs: 0 });
           expect(seen.issued).toEqual(Array.from({ length: requests }, (_, i) => i));
           expect(seen.most).toBe(Math.min(concurrency, requests));
           expect(seen.inFlight).toBe(0);
@@ -87,8 +98,18 @@ describe('closedLoop', () => {
   it('spreads the starts over the expected time of a request', async () => {
     const { seen, issue } = recorder(200);
     const start = now();
-    const loop = { requests: specs(() => null), issue, measure: { requests: 4 }, start, now, signal: never };
-    await closedLoop({ ...loop, concurrency: 4, spreadNs: 160 * MS });
+    const loop = {
+      next: handing(
+        specs(() => null),
+        4,
+      ),
+      issue,
+      start,
+      until: Infinity,
+      now,
+      signal: never,
+    };
+    await closedLoop({ ...loop, lanes: lanesOf(4), concurrency: 4, spreadNs: 160 * MS });
     const offsets = seen.at.map((at) => (at - start) / MS);
     for (const [i, offset] of offsets.entries()) {
       expect(offset).toBeGreaterThanOrEqual(40 * i);
@@ -96,11 +117,33 @@ describe('closedLoop', () => {
     }
   });
 
+  it('keeps to its own lanes, whose starts are those among all of the run', async () => {
+    const { seen, issue } = recorder(300);
+    const start = now();
+    const loop = {
+      next: handing(
+        specs(() => null),
+        2,
+      ),
+      issue,
+      start,
+      until: Infinity,
+      now,
+      signal: never,
+    };
+    await closedLoop({ ...loop, lanes: [1, 3], concurrency: 4, spreadNs: 160 * MS });
+    const offsets = seen.at.map((at) => (at - start) / MS);
+    expect(offsets).toHaveLength(2);
+    expect(offsets[0]).toBeGreaterThanOrEqual(40);
+    expect(offsets[1]).toBeGreaterThanOrEqual(120);
+    expect(offsets[1]).toBeLessThan(155);
+  });
+
   it('stops issuing by time, and waits for what is in flight', async () => {
     const { seen, issue } = recorder(30);
     const start = now();
-    const loop = { requests: specs(() => null), issue, measure: { durationMs: 100 }, start, now, signal: never };
-    await closedLoop({ ...loop, concurrency: 2, spreadNs: 0 });
+    const loop = { next: handing(specs(() => null)), issue, start, until: start + 100 * MS, now, signal: never };
+    await closedLoop({ ...loop, lanes: lanesOf(2), concurrency: 2, spreadNs: 0 });
     expect(seen.inFlight).toBe(0);
     expect(Math.max(...seen.at)).toBeLessThan(start + 100 * MS);
     expect(seen.issued.length).toBeGreaterThan(2);
@@ -113,17 +156,31 @@ describe('closedLoop', () => {
       if (spec.i === 3) stop.abort();
       await issue(spec);
     };
-    const loop = { requests: specs(() => null), issue: counted, measure: { requests: 100 }, start: now(), now };
-    await closedLoop({ ...loop, signal: stop.signal, concurrency: 1, spreadNs: 0 });
+    const loop = {
+      next: handing(
+        specs(() => null),
+        100,
+      ),
+      issue: counted,
+      start: now(),
+      until: Infinity,
+      now,
+    };
+    await closedLoop({ ...loop, signal: stop.signal, lanes: [0], concurrency: 1, spreadNs: 0 });
     expect(seen.issued).toEqual([0, 1, 2, 3]);
   });
 });
 
 describe('openLoop', () => {
+  const next = (limit: number) =>
+    handing(
+      specs((i) => i * 10 * MS),
+      limit,
+    );
   const loopOf = (start: number, issue: (spec: RequestSpec, intended: number | null) => Promise<void>) => ({
-    requests: specs((i) => i * 10 * MS),
     issue,
     start,
+    until: Infinity,
     now,
     signal: never,
     drainMs: 1_000,
@@ -139,7 +196,7 @@ describe('openLoop', () => {
       expect(intended).toBe(start + spec.i * 10 * MS);
       await issue(spec);
     };
-    await openLoop({ ...loopOf(start, timed), measure: { requests: 20 } });
+    await openLoop({ ...loopOf(start, timed), next: next(20) });
     expect(seen.most).toBe(20);
     late.sort((a, b) => a - b);
     expect(late[0]).toBeGreaterThanOrEqual(0);
@@ -149,7 +206,7 @@ describe('openLoop', () => {
   it('sends what is late at once, and drops nothing', async () => {
     const start = now() - 500 * MS;
     const { seen, issue } = recorder(1);
-    await openLoop({ ...loopOf(start, issue), measure: { requests: 30 } });
+    await openLoop({ ...loopOf(start, issue), next: next(30) });
     expect(seen.issued).toHaveLength(30);
     expect(seen.at[29]! - seen.at[0]!).toBeLessThan(250 * MS);
   });
@@ -157,7 +214,7 @@ describe('openLoop', () => {
   it('ends by time, that time being over', async () => {
     const start = now();
     const { seen, issue } = recorder(1);
-    await openLoop({ ...loopOf(start, issue), requests: specs((i) => i * 70 * MS), measure: { durationMs: 100 } });
+    await openLoop({ ...loopOf(start, issue), next: handing(specs((i) => i * 70 * MS)), until: start + 100 * MS });
     expect(seen.issued).toEqual([0, 1]);
     expect(now() - start).toBeGreaterThanOrEqual(100 * MS);
   });
@@ -170,62 +227,9 @@ describe('openLoop', () => {
       cut++;
       for (const end of hanging) end();
     };
-    await openLoop({ ...loopOf(now(), hang), measure: { requests: 3 }, drainMs: 50, cut: release });
+    await openLoop({ ...loopOf(now(), hang), next: next(3), drainMs: 50, cut: release });
     expect(cut).toBe(1);
-    await openLoop({ ...loopOf(now(), async () => {}), measure: { requests: 3 }, drainMs: 0, cut: release });
+    await openLoop({ ...loopOf(now(), async () => {}), next: next(3), drainMs: 0, cut: release });
     expect(cut).toBe(1);
-  });
-});
-
-describe('madeAhead', () => {
-  const ALL = 1e9;
-
-  it('gives the same requests in the same order, some made before', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.nat(20), fc.nat(30), async (ahead, taken) => {
-        let made = 0;
-        const source = specs(() => {
-          made++;
-          return null;
-        });
-        const requests = await madeAhead(source, { requests: ahead, characters: ALL }, never);
-        expect(made).toBe(ahead);
-        const got = Array.from({ length: taken }, () => (requests.next().value as RequestSpec).i);
-        expect(got).toEqual(Array.from({ length: taken }, (_, i) => i));
-        expect(made).toBe(Math.max(ahead, taken));
-      }),
-    );
-  });
-
-  it('makes no more than the characters that it may hold', async () => {
-    let made = 0;
-    const source = specs(() => {
-      made++;
-      return null;
-    });
-    await madeAhead(source, { requests: 100, characters: 7 }, never); // prompts of one letter
-    expect(made).toBe(7);
-  });
-
-  it('lets others run, and stops when told', async () => {
-    let made = 0;
-    const slow = specs(() => {
-      made++;
-      const until = performance.now() + 4;
-      while (performance.now() < until);
-      return null;
-    });
-    const stop = new AbortController();
-    setTimeout(() => stop.abort(), 30);
-    await madeAhead(slow, { requests: 1_000, characters: ALL }, stop.signal);
-    expect(made).toBeGreaterThan(1);
-    expect(made).toBeLessThan(100);
-  });
-});
-
-describe('limitsOf', () => {
-  it('is requests or time', () => {
-    expect(limitsOf({ measure: { requests: 3 }, start: 5 })).toEqual({ requests: 3, until: Number.POSITIVE_INFINITY });
-    expect(limitsOf({ measure: { durationMs: 2 }, start: 5 }).until).toBe(5 + 2 * MS);
   });
 });

@@ -7,6 +7,7 @@ import { stringify } from 'yaml';
 import { METRICS } from '../../metrics/registry.ts';
 import type { Result } from '../../result/schema.ts';
 import { cellsTable } from '../cells-table.ts';
+import { clientWords } from '../client-words.ts';
 import { datePhrase, machinePhrase, targetPhrase } from '../words.ts';
 import { html, type Markup } from './markup.ts';
 
@@ -45,6 +46,7 @@ function facts(value: Record<string, unknown>): Markup {
 export function environmentSection(result: Result): Markup {
   const { tool, machine } = result;
   const gpu = machine.gpu;
+  const client = clientWords(result);
   return html`<section id="environment"><h2>Where and how it was measured</h2>
 ${facts({
   tool: `${tool.name} ${tool.version}${tool.commit === null ? '' : ` (${tool.commit})`}`,
@@ -53,7 +55,9 @@ ${facts({
   machine: machinePhrase(result),
   device: gpu === null ? 'not known' : `${gpu.name}, ${gpu.driver}${gpu.software ? ', in software' : ''}`,
   node: machine.node,
-  'client workers': result.client.workers,
+  'client threads': result.client.workers,
+  'client self-check': client.selfCheck ?? 'left out',
+  'client in the runs': client.runs ?? 'not known',
   'plan hash': result.planHash,
 })}
 ${result.targets.map(

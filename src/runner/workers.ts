@@ -1,0 +1,28 @@
+/**
+ * How many threads measure a cell: `--workers N`, or as many as its streams need. In: the cell's load, what is known of a
+ * request's time. Out: a number of threads, at least 1.
+ *
+ * One thread stamps about a hundred streams that a server writes to in step to within two milliseconds (test/perf/
+ * client-speed.mjs), and sends some five hundred requests a second on time. More threads than cores only wait for each other.
+ */
+import os from 'node:os';
+import type { Cell } from '../plan/plan.ts';
+
+export type WorkersOption = number | 'auto';
+
+export const STREAMS_PER_WORKER = 100;
+const REQUESTS_PER_WORKER_SECOND = 500;
+
+/** @param expectedNs how long a request should take; 0 when unknown */
+export function workersFor(
+  { load }: Pick<Cell, 'load'>,
+  option: WorkersOption,
+  expectedNs: number,
+  cores = os.availableParallelism(),
+): number {
+  if (option !== 'auto') return option;
+  const streams = load.kind === 'closed' ? load.concurrency : load.rate * (expectedNs / 1e9);
+  const rate = load.kind === 'closed' ? 0 : load.rate;
+  const wanted = Math.max(Math.ceil(streams / STREAMS_PER_WORKER), Math.ceil(rate / REQUESTS_PER_WORKER_SECOND));
+  return Math.max(1, Math.min(wanted, cores));
+}
