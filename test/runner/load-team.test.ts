@@ -208,6 +208,22 @@ describe('on the way', () => {
   });
 });
 
+it('a thread that is kept busy is seen to stamp late, while it measures', async () => {
+  // Some milliseconds to put together and to parse, each.
+  const { team, load } = await teamFor({ gapMs: 15, text: () => 'x'.repeat(2_500_000) }, 1);
+  const loop = { kind: 'closed', concurrency: 4, spreadNs: 0 } as const;
+  await team.connect(4);
+  const { health } = await load(
+    new Stock(
+      requests(() => null),
+      40,
+    ),
+    { requests: 40, loop },
+  );
+  const errors = health[0]!.stampErrorsNs.sort((a, b) => a - b);
+  expect(errors.at(-3)! / MS).toBeGreaterThan(2); // half a millisecond where it is not
+});
+
 it('takes as many threads as the streams and the rate need, and the machine has', () => {
   const closed = (concurrency: number) => ({ load: { kind: 'closed', concurrency } as const });
   const rate = (rate: number) => ({ load: { kind: 'open', rate, arrivals: 'poisson' } as const });
