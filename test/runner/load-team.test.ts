@@ -227,9 +227,10 @@ it('a thread that is kept busy is seen to stamp late, while it measures', async 
 it('takes as many threads as the streams and the rate need, and the machine has', () => {
   const closed = (concurrency: number) => ({ load: { kind: 'closed', concurrency } as const });
   const rate = (rate: number) => ({ load: { kind: 'open', rate, arrivals: 'poisson' } as const });
-  expect([1, 100, 101, 250, 5_000].map((n) => workersFor(closed(n), 'auto', 0, 8))).toEqual([1, 1, 2, 3, 8]);
-  expect(workersFor(closed(250), 'auto', 0, 2)).toBe(2);
+  expect([1, 100, 101, 250, 5_000].map((n) => workersFor(closed(n), 'auto', 0, 8))).toEqual([1, 1, 2, 3, 7]);
+  expect(workersFor(closed(250), 'auto', 0, 2)).toBe(1);
+  expect(workersFor(closed(250), 'auto', 0, 1)).toBe(1);
   expect(workersFor(closed(1), 6, 0, 2)).toBe(6);
-  expect([10, 501].map((n) => workersFor(rate(n), 'auto', 0, 8))).toEqual([1, 2]);
+  expect([10, 1_001].map((n) => workersFor(rate(n), 'auto', 0, 8))).toEqual([1, 2]);
   expect(workersFor(rate(20), 'auto', 20e9, 8)).toBe(4); // 400 in flight
 });
