@@ -59,6 +59,16 @@ describe('what is sent', () => {
     });
   });
 
+  it('names an adapter beside the model where the server looks for it there', async () => {
+    const { server, client } = await serve({ adapters: ['a1'] }, { adapterField: 'lora_path' });
+    await client.send(spec({ adapter: 'a1' }), context());
+    await client.send(spec({ i: 1 }), context());
+    expect(server.log.map(({ body }) => [body['model'], body['lora_path']])).toEqual([
+      ['base', 'a1'],
+      ['base', undefined],
+    ]);
+  });
+
   it('sends the key and the headers it was given', async () => {
     const { server, client } = await serve(
       { apiKey: 'sk-secret-1' },

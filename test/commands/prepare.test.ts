@@ -10,6 +10,7 @@ import type { ScenarioArguments } from '../../src/commands/arguments.ts';
 import { prepare } from '../../src/commands/prepare.ts';
 import { validate } from '../../src/commands/validate.ts';
 import { BenchError } from '../../src/errors.ts';
+import { type LoraServer, type LoraServerOptions, startLoraServer } from '../support/lora-server.ts';
 
 const SECRET = 'hunter2-0123456789';
 let folder: string;
@@ -236,5 +237,37 @@ describe('a file of prompts', () => {
     );
     expect(words).toMatch(/Prompts: 1 of share\.json, 1\d tokens each, with 8 put before each/);
     expect(words).toMatch(/Warning: c1, c2: 1 entry of share\.json left out: without question and answer, shorter/);
+  });
+});
+
+describe('adapters that the endpoint lacks', () => {
+  const started: LoraServer[] = [];
+  afterEach(async () => {
+    await Promise.all(started.splice(0).map((one) => one.close()));
+  });
+  async function lacking(more: Partial<LoraServerOptions> = {}): Promise<string> {
+    const one = await startLoraServer({ kind: 'vllm', base: 'base', files: ['/adapters/a', '/adapters/b'], ...more });
+    started.push(one);
+    return one.url;
+  }
+  const asked = { adapters: ['a', 'b'] };
+
+  it('are planned where the server can load them from the path that is given', async () => {
+    const endpoint = await lacking();
+    const { plan, scenario } = await prepared({ ...asked, endpoint, adapterPath: '/adapters' });
+    expect(plan.cells.map(({ adapters }) => adapters.map(({ name }) => name))).toEqual([[], ['a', 'b']]);
+    expect(scenario.target).toMatchObject({ adapterPath: '/adapters' });
+  });
+
+  it('are refused before anything is measured where it has no route for that, with what would open it', async () => {
+    const endpoint = await lacking({ updating: false });
+    const refused = prepared({ ...asked, endpoint, adapterPath: '/adapters' });
+    await expect(refused).rejects.toMatchObject({
+      hint: expect.stringContaining('VLLM_ALLOW_RUNTIME_LORA_UPDATING'),
+    });
+  });
+
+  it('are loaded onto endpoints only', async () => {
+    await expect(prepared({ adapterPath: '/adapters' })).rejects.toThrow('--adapter-path is for endpoints');
   });
 });
