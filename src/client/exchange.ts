@@ -89,6 +89,10 @@ class Exchange implements ExchangeHandler {
     this.#giveUp = transport.dispatch(request, this);
   }
 
+  repeated(at: number): void {
+    if (!this.#over) this.#enter('connecting', at, this.#timeouts.connectMs);
+  }
+
   sent(at: number): void {
     this.#sent = at;
     this.#enter('sent', at, this.#timeouts.headersMs);

@@ -26,10 +26,22 @@ export interface OutgoingRequest {
   body: string | null;
 }
 
+/**
+ * A kept connection ended just as the next request went out on it. Servers may close one at any time (RFC 9112, 9.3.1), and
+ * llama.cpp does after each streamed answer, without saying so.
+ */
+const wasClosed = (failure: Error): boolean =>
+  ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes((failure as { code?: string }).code ?? '');
+
 /** Called in this order; exactly one of end and error comes last, and nothing after abort(). */
 export interface ExchangeHandler {
   /** The request is being written to a connected socket. */
   sent(at: number): void;
+  /**
+   * The kept connection it was written to had been closed; it goes out once more, on a new one, before anything else is
+   * called. Not on a new one that breaks: that is an answer, too.
+   */
+  repeated(at: number): void;
   headers(status: number, at: number, fields: IncomingHttpHeaders): void;
   data(bytes: Buffer, at: number): void;
   end(at: number): void;
@@ -48,6 +60,8 @@ export interface Transport {
 interface Connection {
   client: Client;
   open: boolean;
+  /** It has carried an answer. */
+  used: boolean;
 }
 
 export function createTransport(origin: URL): Transport {
@@ -95,7 +109,7 @@ export function createTransport(origin: URL): Transport {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-    const connection: Connection = { client, open: false };
+    const connection: Connection = { client, open: false, used: false };
     client.on('connect', () => {
       connection.open = true;
     });
@@ -173,46 +187,59 @@ export function createTransport(origin: URL): Transport {
         queueMicrotask(() => handler.error(new Error('the client is closed'), now()));
         return () => {};
       }
-      const connection = idle.shift() ?? add();
-      let controller: Dispatcher.DispatchController | null = null;
-      let over = false;
       let abandoned = false;
-      const finish = (): boolean => {
-        if (over) return false;
-        over = true;
-        release(connection);
-        return !abandoned;
+      let giveUp: () => void = () => {};
+      const begin = (connection: Connection, repeatable: boolean) => {
+        let controller: Dispatcher.DispatchController | null = null;
+        let over = false;
+        let answered = false;
+        const finish = (): boolean => {
+          if (over) return false;
+          over = true;
+          release(connection);
+          return !abandoned;
+        };
+        connection.client.dispatch(
+          { ...request, origin: origin.origin },
+          {
+            onRequestStart(started) {
+              controller = started;
+              if (abandoned) started.abort(new Error('given up before it was sent'));
+              else handler.sent(now());
+            },
+            onResponseStart(_, status, fields) {
+              answered = true;
+              if (!abandoned) handler.headers(status, now(), fields);
+            },
+            onResponseData(_, bytes) {
+              const at = now();
+              if (!abandoned) handler.data(bytes, at);
+            },
+            onResponseEnd() {
+              const at = now();
+              connection.used = true;
+              if (finish()) handler.end(at);
+            },
+            onResponseError(_, failure) {
+              const at = now();
+              if (!finish()) return;
+              if (repeatable && !answered && connection.used && wasClosed(failure)) {
+                handler.repeated(at);
+                begin(add(), false);
+              } else {
+                handler.error(failure, at);
+              }
+            },
+          },
+        );
+        giveUp = () => {
+          if (over || abandoned) return;
+          abandoned = true;
+          controller?.abort(new Error('given up'));
+        };
       };
-      connection.client.dispatch(
-        { ...request, origin: origin.origin },
-        {
-          onRequestStart(started) {
-            controller = started;
-            if (abandoned) started.abort(new Error('given up before it was sent'));
-            else handler.sent(now());
-          },
-          onResponseStart(_, status, fields) {
-            if (!abandoned) handler.headers(status, now(), fields);
-          },
-          onResponseData(_, bytes) {
-            const at = now();
-            if (!abandoned) handler.data(bytes, at);
-          },
-          onResponseEnd() {
-            const at = now();
-            if (finish()) handler.end(at);
-          },
-          onResponseError(_, failure) {
-            const at = now();
-            if (finish()) handler.error(failure, at);
-          },
-        },
-      );
-      return () => {
-        if (over || abandoned) return;
-        abandoned = true;
-        controller?.abort(new Error('given up'));
-      };
+      begin(idle.shift() ?? add(), true);
+      return () => giveUp();
     },
 
     async close() {

@@ -43,6 +43,9 @@ export async function doctorClient(workers: WorkersOption, { stdout, signal }: C
         'Other programs on this machine make it worse: measure from one that has nothing else to do.\n',
     );
     return EXIT.done;
+  } catch (error) {
+    if (signal.aborted) return EXIT.interrupted; // whatever a step makes of being cut
+    throw error;
   } finally {
     await team.close();
   }

@@ -3,7 +3,7 @@
  * runs that are done, and how often each other was tried.
  *
  * A run counts as done when result.json has it as done; its numbers are kept as they are. Any other is measured anew, as a
- * further attempt: what was recorded of the earlier ones stays in requests.jsonl, under their own number. Runs of two
+ * further attempt, and stands until then: what was recorded of the earlier ones stays in requests.jsonl, under their own number. Runs of two
  * plans, machines or servers are never put into one result.
  */
 import { join } from 'node:path';
@@ -24,37 +24,35 @@ export interface EarlierRuns {
 export interface ResumeOptions {
   folder: string;
   plan: Plan;
+  /** Of the scenario as it was resolved. */
+  scenarioHash: string;
   gpu: Machine['gpu'];
   /** An endpoint's URL and models; null for the engine, whose URL is new each time. */
   endpoint: { url: string; models: readonly string[] } | null;
 }
 
 /** @throws BenchError USAGE: no result there, or one of something else */
-export async function earlierRuns({ folder, plan, gpu, endpoint }: ResumeOptions): Promise<EarlierRuns> {
+export async function earlierRuns(options: ResumeOptions): Promise<EarlierRuns> {
+  const { folder } = options;
   const result = readResult(join(folder, 'result.json'));
-  const other = differenceOf(result, plan, gpu, endpoint);
+  const other = differenceOf(result, options);
   if (other !== null) {
     throw new BenchError('USAGE', `${folder} cannot be resumed: ${other}`, {
       hint: 'leave out --resume to measure anew, in a folder of its own',
     });
   }
-  const cells = result.cells.map(({ runs, ...cell }) => ({
-    ...cell,
-    runs: runs.filter(({ state }) => state === 'done'),
-  }));
-  const done = cells.filter(({ runs }) => runs.length > 0);
-  return { result, resumed: { cells: done, targets: result.targets, attempts: await attemptsIn(folder, result) } };
+  return {
+    result,
+    resumed: { cells: result.cells, targets: result.targets, attempts: await attemptsIn(folder, result) },
+  };
 }
 
-function differenceOf(
-  result: Result,
-  plan: Plan,
-  gpu: Machine['gpu'],
-  endpoint: ResumeOptions['endpoint'],
-): string | null {
+function differenceOf(result: Result, { plan, gpu, endpoint, scenarioHash }: ResumeOptions): string | null {
   if (result.planHash !== plan.hash) {
     return 'it holds runs of another plan (the scenario, a --set, or the seed differs)';
   }
+  // What shapes no load but the figures: limits, the API, the tokenizer, names.
+  if (result.scenario.hash !== scenarioHash) return 'its scenario says something else (or a flag does)';
   const machine = machineOf(gpu);
   if (result.machine.id !== machine.id) {
     const shown = ({ cpu, cores, gpu: device }: Machine) => `${cpu}, ${cores} cores${device ? `, ${device.name}` : ''}`;

@@ -24,12 +24,13 @@ import { resultOf } from '../runner/result-of.ts';
 import { type PlanOutcome, type RunPlanOptions, runPlan } from '../runner/run-plan.ts';
 import type { DeviceProbe } from '../target/engine.ts';
 import type { RunArguments } from './arguments.ts';
+import { lockFolder } from './folder-lock.ts';
 import { gravest } from './gravest.ts';
 import type { CommandIo } from './io.ts';
 import { outputFolder, refuseUsed } from './output-folder.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { type EarlierRuns, earlierRuns } from './resume.ts';
-import { standInBanner, tableStyle } from './show.ts';
+import { folderOf, standInBanner, tableStyle } from './show.ts';
 import { tokenizersFor } from './tokenizers.ts';
 import { tool } from './tool.ts';
 
@@ -42,13 +43,14 @@ export async function run(args: RunArguments, io: CommandIo): Promise<ExitCode> 
   }
   if (args.out !== null) refuseUsed(args.out);
   if (args.resume !== null) readResult(args.resume); // before a device is looked for
+  const resumed = args.resume === null ? null : folderOf(args.resume);
   const say = (line: string) => void (args.quiet || io.stderr.write(`${line}\n`));
   const prepared = await prepare(args, io, say);
   // Before a folder for results is made, and an engine started: a model without a tokenizer has nothing to be sent.
   const tokenizerOf = await tokenizersFor(prepared.scenario, prepared.folders);
   const { scenario, plan, device } = prepared;
-  const earlier = args.resume === null ? null : await earlierFor(args.resume, prepared);
-  const folder = args.resume ?? outputFolder(args.out, scenario.name, createdAt);
+  const earlier = resumed === null ? null : await earlierFor(resumed, prepared);
+  const folder = resumed ?? outputFolder(args.out, scenario.name, createdAt);
   if (!args.quiet) io.stdout.write(`${describePlan(plan, scenario).join('\n')}\n`);
   // Also with --quiet: a figure of a stand-in must never be taken for the model's.
   const banner = device === null ? [] : standInBanner(plan, scenario, device);
@@ -74,15 +76,16 @@ function earlierFor(folder: string, { plan, device, scenario }: Prepared): Promi
   const models = [...new Set(plan.cells.map(({ at }) => at.model))];
   const { target } = scenario;
   const endpoint = target.kind === 'endpoint' && target.url !== null ? { url: target.url, models } : null;
-  return earlierRuns({ folder, plan, gpu: gpuOf(device), endpoint });
+  return earlierRuns({ folder, plan, scenarioHash: scenario.hash, gpu: gpuOf(device), endpoint });
 }
 
 /** A sweep that was resumed is the one that was begun, with those who went on with it. */
 function goneOn(result: Result, earlier: EarlierRuns | null): Result {
   if (earlier === null) return result;
-  const { createdAt, session, resumed = [], client } = earlier.result;
+  const { createdAt, session, resumed = [], client, warnings } = earlier.result;
   return {
     ...result,
+    warnings: [...new Set([...warnings, ...result.warnings])],
     createdAt,
     session,
     resumed: [...resumed, { session: result.session, at: result.createdAt }],
@@ -98,6 +101,7 @@ async function measure(
   io: CommandIo,
 ): Promise<PlanOutcome> {
   const show = quiet ? silent : createProgress(io.stderr, { interactive: true, env: { ...io.env } });
+  const unlock = lockFolder(folder);
   const path = join(folder, 'requests.jsonl');
   const records = earlier === null ? openRecordsFile(path) : continueRecordsFile(path);
   try {
@@ -115,11 +119,14 @@ async function measure(
       onRun: (outcome) => keepSoFar(join(folder, 'result.json'), asResult(outcome)),
     });
   } catch (error) {
-    if (error instanceof BenchError && error.code !== 'BUG' && earlier === null) forget(folder); // runPlan throws when nothing was measured
+    unlock();
+    const empty = earlier === null && records.written === 0;
+    if (empty && error instanceof BenchError && error.code !== 'BUG') forget(folder);
     throw error;
   } finally {
     show.close();
     records.close();
+    unlock();
   }
 }
 

@@ -2,8 +2,8 @@
  * requests.jsonl read back. In: a path. Out: its records in the order in which they ended, one at a time, since a file may
  * be larger than the longest string.
  *
- * A last line without its newline was being written when the process died: that record is left out, everything before it
- * stands. A broken line anywhere else is an error, with its number.
+ * A last line without its newline was being written when the process died: where it is no whole record it is left out, and
+ * everything before it stands. A broken line anywhere else is an error, with its number.
  */
 import { createReadStream } from 'node:fs';
 import { BenchError } from '../errors.ts';

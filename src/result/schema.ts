@@ -145,9 +145,9 @@ export const isUnavailable = (m: MetricValue | undefined): m is Unavailable => m
 
 /** By how much a run's percentiles stand too high for what the client adds, ms. */
 export interface ClientError {
-  ttft: { p50: number; p99: number };
-  /** null where no request has one. */
-  tpot: { p50: number; p99: number } | null;
+  /** null where it is not known: no request has a value, or there were too few probes for that percentile. */
+  ttft: { p50: number | null; p99: number | null } | null;
+  tpot: { p50: number | null; p99: number | null } | null;
   /** Figures in which the error is above max(1 ms, 1% of the value), such as "ttft.p99". */
   limited: string[];
 }

@@ -33,6 +33,9 @@ const OPEN_WARMUP_CONCURRENCY = 4;
 const OPEN_CONNECTIONS_MS = 2_000;
 const MOST_OPEN_CONNECTIONS = 256;
 
+/** How long requests are made ahead of a run that ends by time: how many it will take is not known. */
+const MOST_AHEAD_MS = 5_000;
+
 /** What a run needs of a tokenizer: prompts are made with it, and answers counted. */
 export type RunTokenizer = WorkloadTokenizer & CountingTokenizer;
 
@@ -78,7 +81,8 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
     const workload = workloadOf(cell, { seed: run.seed, nonce: options.nonce, tokenizer: options.tokenizer });
     // Before connections are opened: a server closes those that are idle for some seconds.
     const stock = new Stock(workload.measured(), limitOf(cell));
-    const prepared = await team.stockUp(stock, signal);
+    const enough = limitOf(cell) === Infinity ? AbortSignal.any([signal, AbortSignal.timeout(MOST_AHEAD_MS)]) : signal;
+    const prepared = await team.stockUp(stock, enough);
     if (!signal.aborted) await stop.orStopped(team.connect(connectionsFor(cell)));
     if (stop.why === 'died') throw new BenchError('TARGET_DIED', await target.died);
     if (!signal.aborted) metrics = sampleServerMetrics({ connection: target.connection, signal });

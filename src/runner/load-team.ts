@@ -257,6 +257,7 @@ class Thread {
     return new Promise((resolve, reject) => {
       const thread = new Thread(worker, onAnswer, () => resolve(thread));
       worker.once('error', reject);
+      worker.once('exit', (code) => reject(new BenchError('BUG', `a measuring thread ended with ${code} as it began`)));
     });
   }
 

@@ -52,7 +52,7 @@ export interface RunPlanOptions {
 }
 
 export interface Resumed {
-  /** With the runs that are done, and need not be measured again. */
+  /** Runs that are done need not be measured again; others stand until they have been. */
   cells: CellResult[];
   targets: TargetInfo[];
   /** How often runs were begun before, by name ("c3.0"). */
@@ -120,7 +120,8 @@ class Conductor {
 
   async run(): Promise<PlanOutcome> {
     const { plan, signal, source } = this.#options;
-    const done = new Set([...this.#runs.values()].flat().map(({ order }) => order));
+    const begun = [...this.#runs.values()].flat();
+    const done = new Set(begun.filter(({ state }) => state === 'done').map(({ order }) => order));
     this.#options.onRun?.(this.#outcome());
     if (done.size < plan.runs.length) await this.#checkClient();
     for (const run of plan.runs) {
@@ -152,10 +153,17 @@ class Conductor {
     progress({ kind: 'target', message: "checking what the client adds to times, at the plan's highest load" });
     try {
       this.#selfCheck = await selfCheckFor(plan, { team: this.#team, workers, signal });
+      if (this.#selfCheck === null && !signal.aborted) this.#clientUnknown('no request of the self-check succeeded');
     } catch (error) {
       if (!(error instanceof BenchError) || error.code === 'BUG') throw error;
-      progress({ kind: 'warning', message: `what the client adds to times is not known: ${error.message}` });
+      if (!signal.aborted) this.#clientUnknown(error.message);
     }
+  }
+
+  #clientUnknown(why: string): void {
+    const message = `what the client adds to times was not found out beforehand: ${why}`;
+    this.#notes.add(message);
+    this.#options.progress({ kind: 'warning', message });
   }
 
   async stop(): Promise<void> {
@@ -228,7 +236,10 @@ class Conductor {
     const { progress, onRun } = this.#options;
     // Stopped before its first request: there is nothing in it.
     if (result.state === 'interrupted' && result.counts.issued === 0) return;
-    const runs = [...(this.#runs.get(cell.id) ?? []), result];
+    const before = this.#runs.get(cell.id) ?? [];
+    // What an earlier attempt measured stands until there is more.
+    if (result.counts.issued === 0 && before.some(({ order }) => order === result.order)) return;
+    const runs = [...before.filter(({ order }) => order !== result.order), result];
     this.#runs.set(
       cell.id,
       runs.sort((a, b) => a.order - b.order),
@@ -312,8 +323,11 @@ class Conductor {
   /** Several models are several targets, even when one kind of server serves them. */
   #identified(key: string, info: TargetInfo): TargetInfo {
     const known = this.#targets.get(key)?.id;
-    const index = this.#targets.size;
-    return { ...info, id: known ?? (index === 0 ? info.id : `${info.id}-${index + 1}`) };
+    if (known !== undefined) return { ...info, id: known };
+    const taken = new Set([...this.#targets.values()].map(({ id }) => id));
+    let id = info.id;
+    for (let number = 2; taken.has(id); number++) id = `${info.id}-${number}`;
+    return { ...info, id };
   }
 
   #expectedOf(cell: Cell): ExpectedTime {

@@ -77,7 +77,7 @@ export class ThreadMonitor {
       gc: {
         count: pauses.length,
         totalMs: pauses.reduce((sum, ms) => sum + ms, 0),
-        maxMs: Math.max(0, ...pauses),
+        maxMs: pauses.reduce((most, ms) => Math.max(most, ms), 0),
       },
       eventLoopDelay: { p99Ms: beyond(this.#delay.percentile(99)), maxMs: beyond(this.#delay.max) },
       busy: performance.eventLoopUtilization(this.#utilization).utilization,

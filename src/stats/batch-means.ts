@@ -49,7 +49,7 @@ export function lagOne(values: readonly number[], about: 'mean' | 'line'): numbe
   const n = rest.length;
   const squares = rest.reduce((sum, value) => sum + value * value, 0);
   const products = rest.reduce((sum, value, i) => (i === 0 ? 0 : sum + value * (rest[i - 1] as number)), 0);
-  const scale = Math.max(...values.map(Math.abs));
+  const scale = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   if (!(squares > n * (ROUNDING * scale) ** 2)) return 0;
   const estimate = products / squares;
   const unbiased = about === 'mean' ? (n * estimate + 1) / (n - 3) : (n * estimate + 2) / (n - 4);

@@ -10,6 +10,10 @@
  *
  *   error(p) = mean of the sums t + e at the ranks of T's p-quantile - quantile_p(T)
  *
+ * The self-check's errors are those of a server that writes to all streams in step, which this one need not do; but what
+ * delays some stamps more than others shows as spread: it accounts for no more than quantile_p(T) - min(T), and speaks for
+ * closed loops alone. Probes are few in a short run, where one late one would decide: a p50 takes 20 of them, a p99 100.
+ *
  * An error above max(1 ms, 1% of the value) makes the run `client limited` in that figure.
  */
 import { HdrHistogram } from '../recorder/histogram.ts';
@@ -30,10 +34,13 @@ export interface ClientErrorInput extends ClientFacts {
   tpot: readonly number[];
   /** Tokens of an answer, on average. */
   tokens: number;
-  /** Requests in flight, on average. */
+  /** Requests in flight, on average, and whether a closed loop keeps them so. */
   inFlight: number;
+  closed: boolean;
 }
 
+/** With fewer, a single late probe would decide. */
+const LEAST_PROBES = { p50: 20, p99: 100 } as const;
 const LIMIT_MS = 1;
 const LIMIT_SHARE = 0.01;
 /** Quantiles of the error that stand for all of it. */
@@ -45,21 +52,24 @@ const SAME_LOAD = 0.5;
 
 /** null where nothing is known of the client's error, or no request has a value. */
 export function clientErrorOf(input: ClientErrorInput): ClientError | null {
-  const { health, selfCheck, tokens, inFlight } = input;
+  const { health, selfCheck, tokens, inFlight, closed } = input;
   const probed = health?.stampError ?? null;
-  const checked = selfCheck !== null && inFlight >= SAME_LOAD * selfCheck.streams ? selfCheck : null;
+  const alike = selfCheck !== null && closed && inFlight >= SAME_LOAD * selfCheck.streams;
+  const checked = alike ? selfCheck : null;
   if ((probed === null && checked === null) || input.ttft.length === 0) return null;
+  const probes = probed?.count ?? 0;
   const gaps = Math.max(1, tokens - 1);
-  const ttft = worst(input.ttft, [quantilesOf(probed), quantilesOf(checked?.ttft)]);
-  const tpot = worst(input.tpot, [betweenTwo(quantilesOf(probed), gaps), quantilesOf(checked?.tpot)]);
+  const ttft = worst(input.ttft, { probes, probed: quantilesOf(probed), checked: quantilesOf(checked?.ttft) });
+  const between = betweenTwo(quantilesOf(probed), gaps);
+  const tpot = worst(input.tpot, { probes, probed: between, checked: quantilesOf(checked?.tpot) });
   const limited = (['ttft', 'tpot'] as const).flatMap((name) => {
     const [errors, values] = name === 'ttft' ? [ttft, input.ttft] : [tpot, input.tpot];
     if (errors === null) return [];
     return (['p50', 'p99'] as const)
-      .filter((p) => errors[p] > Math.max(LIMIT_MS, LIMIT_SHARE * quantile(values, SHARE[p])))
+      .filter((p) => (errors[p] ?? 0) > Math.max(LIMIT_MS, LIMIT_SHARE * quantile(values, SHARE[p])))
       .map((p) => `${name}.${p}`);
   });
-  return { ttft: ttft as Errors, tpot, limited };
+  return ttft === null && tpot === null ? null : { ttft, tpot, limited };
 }
 
 /** What a reader must know of a run whose client was limited; null where it was not. */
@@ -75,16 +85,32 @@ export function clientLimitedWords(error: ClientError | null): string | null {
   );
 }
 
-type Errors = { p50: number; p99: number };
+type Errors = { p50: number | null; p99: number | null };
 const SHARE = { p50: 0.5, p99: 0.99 } as const;
 
-/** The larger of the errors that each source gives, ms; null without a value or a source. */
-function worst(values: readonly number[], sources: readonly (number[] | null)[]): Errors | null {
-  const known = sources.filter((errors) => errors !== null);
-  if (values.length === 0 || known.length === 0) return null;
+/** Errors that stand for each source's, ns. */
+interface Sources {
+  /** How many probes there were. */
+  probes: number;
+  probed: readonly number[] | null;
+  checked: readonly number[] | null;
+}
+
+/** The larger of what each source gives, ms; null for a percentile that none can tell, and without values. */
+function worst(values: readonly number[], { probes, probed, checked }: Sources): Errors | null {
+  if (values.length === 0) return null;
   const some = thinned(values);
-  const of = (p: number) => Math.max(...known.map((errors) => shift(some, errors, p)));
-  return { p50: of(SHARE.p50), p99: of(SHARE.p99) };
+  const least = some.reduce((low, value) => Math.min(low, value), Number.POSITIVE_INFINITY) / 1e6;
+  const of = (p: 'p50' | 'p99'): number | null => {
+    const share = SHARE[p];
+    const known = [
+      ...(probed !== null && probes >= LEAST_PROBES[p] ? [shift(some, probed, share)] : []),
+      ...(checked === null ? [] : [Math.min(shift(some, checked, share), quantile(some, share) - least)]),
+    ];
+    return known.length === 0 ? null : Math.max(...known);
+  };
+  const errors = { p50: of('p50'), p99: of('p99') };
+  return errors.p50 === null && errors.p99 === null ? null : errors;
 }
 
 /** By how much the p-quantile of `values` grows when each error is added to each of them; ms. */

@@ -65,7 +65,8 @@ function clientErrorIn({ input }: Measured, inFlight: number, client: ClientFact
     const one = tpotOf(record);
     return one.kind === 'value' ? [one.ns] : [];
   });
-  return clientErrorOf({ ttft, tpot, tokens, inFlight, ...client });
+  const closed = input.cell.load.kind === 'closed';
+  return clientErrorOf({ ttft, tpot, tokens, inFlight, closed, ...client });
 }
 
 /** Over the window; over the whole run where the window is empty. */

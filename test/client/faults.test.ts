@@ -126,7 +126,6 @@ describe('a fault alone', () => {
     // A timeout of the request's, else the wait for an error's body or after [DONE], else what loopback takes.
     expect(tookMs).toBeLessThan(/stall|pings|never|drip/.test(name) ? 3_000 : 1_000);
     // And the next request, on whatever connection is left, is a healthy one.
-    if (name === 'closes_kept_alive') await new Promise((resolve) => setTimeout(resolve, 20));
     const next = await ask(client, 1, null, 5_000);
     expect(next).toMatchObject({ outcome: 'ok', error: null });
     expect(next.chunks.map(([, tokens]) => tokens)).toEqual([1, 1, 1, 1, 1, 1]);
@@ -198,11 +197,12 @@ it('all faults at once, twice, beside healthy requests: each its own name, and t
   expect(quantile(tpotErrors, 0.95)).toBeLessThan(8);
 });
 
-it('a server that closes kept connections without a word costs nobody but who asks at that very moment', async () => {
-  const { server, client } = await serve();
-  for (let i = 0; i < 20; i++) {
-    expect((await ask(client, i, 'closes_kept_alive', TIMEOUT_MS)).error).toBe(null);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+it('a server that closes kept connections without a word costs nobody a request', async () => {
+  const { client } = await serve();
+  for (let i = 0; i < 100; i++) {
+    const record = await ask(client, i, 'closes_kept_alive', TIMEOUT_MS);
+    expect(record.error).toBe(null);
+    expect(record.sent).toBeGreaterThanOrEqual(record.intended);
+    if (i % 3 === 0) await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  expect(server.connections).toBe(20);
 });

@@ -1,5 +1,5 @@
 /** A sweep that is killed, at any moment and however often, goes on where it was: nothing is lost, nothing is there twice. */
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RequestRecord, Result } from '../../src/result/schema.ts';
@@ -117,6 +117,19 @@ describe('--resume', () => {
     expectWhole(place.result('o'), place.records('o'));
   });
 
+  it('is for one process at a time, unless the other was killed', async () => {
+    const server = await serve({ ttftMs: 40 });
+    const first = place.start([...flags(server), '--out', 'o']);
+    await place.measured(first, 'o', 1);
+    const { code, stderr } = await place.bench([...flags(server), '--resume', 'o']);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/another bench \(process \d+\) is measuring into o/)]);
+    first.child.kill('SIGKILL');
+    await first.ended;
+    expect((await place.bench([...flags(server), '--resume', 'o'])).code).toBe(0);
+    expectWhole(place.result('o'), place.records('o'));
+    expect(readdirSync(join(place.folder, 'o'))).not.toContain('.bench.lock');
+  });
+
   it('refuses another plan, another machine, another server, and a folder without a result', async () => {
     const server = await serve();
     const other = await serve();
@@ -128,7 +141,8 @@ describe('--resume', () => {
     };
     const resume = [...flags(server), '--resume', 'o'];
     expect(await refused([...resume, '--set', 'output.tokens=5'])).toMatch(/cannot be resumed: .*another plan/);
-    expect(await refused([...flags(other), '--resume', 'o'])).toMatch(/cannot be resumed: it measured base at http/);
+    expect(await refused([...flags(other), '--resume', 'o'])).toMatch(/cannot be resumed: /);
+    expect(await refused([...resume, '--api', 'chat'])).toMatch(/cannot be resumed: /);
     expect(await refused([...flags(server), '--resume', 'nowhere'])).toMatch(/Could not read nowhere/);
     expect(await refused([...resume, '--out', 'p'])).toMatch(/--out and --resume/);
     const path = join(place.folder, 'o', 'result.json');

@@ -15,9 +15,10 @@ function errorOf(ms: readonly number[]): StampError {
   return { count: ms.length, p50: at(0.5), p99: at(0.99), max: at(1), hdr: histogram.encode() };
 }
 
-const healthOf = (ms: readonly number[]): ClientHealth => ({
+/** As many probes as a p99 takes, unless told otherwise. */
+const healthOf = (ms: readonly number[], probes = 100): ClientHealth => ({
   workers: 1,
-  stampError: ms.length === 0 ? null : errorOf(ms),
+  stampError: ms.length === 0 ? null : errorOf(Array.from({ length: probes }, (_, i) => ms[i % ms.length]!)),
   gcPauseMaxMs: 0,
   gcPauseTotalMs: 0,
   eventLoopDelayP99Ms: 0,
@@ -41,6 +42,7 @@ const input = (over: Partial<ClientErrorInput>): ClientErrorInput => ({
   tpot: spread(200, 10 * MS, 20 * MS),
   tokens: 101,
   inFlight: 8,
+  closed: true,
   health: null,
   selfCheck: null,
   ...over,
@@ -49,8 +51,8 @@ const input = (over: Partial<ClientErrorInput>): ClientErrorInput => ({
 describe('clientErrorOf', () => {
   it('is a constant delay where the delay is constant', () => {
     const error = clientErrorOf(input({ health: healthOf([3, 3, 3, 3]) }))!;
-    expect(error.ttft.p50).toBeCloseTo(3, 1);
-    expect(error.ttft.p99).toBeCloseTo(3, 1);
+    expect(error.ttft!.p50).toBeCloseTo(3, 1);
+    expect(error.ttft!.p99).toBeCloseTo(3, 1);
     expect(error.tpot!.p50).toBeCloseTo(0, 9); // both ends of a span are late alike
     expect(error.tpot!.p99).toBeCloseTo(0, 9);
     expect(error.limited).toEqual(['ttft.p50', 'ttft.p99']);
@@ -59,22 +61,22 @@ describe('clientErrorOf', () => {
   it('is the mean delay of the few that a small run has, not the next value', () => {
     const ttft = spread(16, 100 * MS, 400 * MS); // 20 ms from one to the next
     const error = clientErrorOf(input({ ttft, health: healthOf(spread(100, 0, 1)) }))!;
-    expect(error.ttft.p50).toBeCloseTo(0.5, 1);
-    expect(error.ttft.p99).toBeCloseTo(0.5, 1);
+    expect(error.ttft!.p50).toBeCloseTo(0.5, 1);
+    expect(error.ttft!.p99).toBeCloseTo(0.5, 1);
     expect(error.limited).toEqual([]);
   });
 
   it('is no rare delay added to every percentile: values vary more', () => {
     // One stamp in fifty 20 ms late: 0.4 ms on average.
     const error = clientErrorOf(input({ health: healthOf([...new Array(49).fill(0.05), 20]) }))!;
-    expect(error.ttft.p50).toBeGreaterThan(0.05);
-    expect(error.ttft.p50).toBeLessThan(1);
-    expect(error.ttft.p99).toBeLessThan(4);
+    expect(error.ttft!.p50).toBeGreaterThan(0.05);
+    expect(error.ttft!.p50).toBeLessThan(1);
+    expect(error.ttft!.p99).toBeLessThan(4);
     // Where the server never varies, the slowest one in a hundred is the client's doing.
     const flat = clientErrorOf(
       input({ ttft: new Array(200).fill(100 * MS), health: healthOf([...new Array(49).fill(0.05), 20]) }),
     )!;
-    expect(flat.ttft.p99).toBeCloseTo(20, 0);
+    expect(flat.ttft!.p99).toBeCloseTo(20, 0);
     expect(flat.limited).toEqual(['ttft.p99']);
   });
 
@@ -99,10 +101,26 @@ describe('clientErrorOf', () => {
   it('takes the self-check for runs at its load, and the worse of both sources', () => {
     const selfCheck = checkOf(100, [5], [2]);
     expect(clientErrorOf(input({ selfCheck, inFlight: 8 }))).toBe(null);
-    expect(clientErrorOf(input({ selfCheck, inFlight: 50 }))!.ttft.p50).toBeCloseTo(5, 0);
+    expect(clientErrorOf(input({ selfCheck, inFlight: 50 }))!.ttft!.p50).toBeCloseTo(5, 0);
     expect(clientErrorOf(input({ selfCheck, inFlight: 50 }))!.tpot!.p50).toBeCloseTo(2, 1);
-    expect(clientErrorOf(input({ selfCheck, inFlight: 99, health: healthOf([9]) }))!.ttft.p50).toBeCloseTo(9, 0);
-    expect(clientErrorOf(input({ selfCheck, inFlight: 99, health: healthOf([1]) }))!.ttft.p50).toBeCloseTo(5, 0);
+    expect(clientErrorOf(input({ selfCheck, inFlight: 99, health: healthOf([9]) }))!.ttft!.p50).toBeCloseTo(9, 0);
+    expect(clientErrorOf(input({ selfCheck, inFlight: 99, health: healthOf([1]) }))!.ttft!.p50).toBeCloseTo(5, 0);
+  });
+
+  it('does not let a single late probe of a short run decide', () => {
+    const oneLate = [...new Array(9).fill(0.1), 30];
+    expect(clientErrorOf(input({ health: healthOf(oneLate, 10) }))).toBe(null);
+    const some = clientErrorOf(input({ health: healthOf([...new Array(49).fill(0.1), 30], 50) }))!;
+    expect(some.ttft!.p50).toBeGreaterThan(0);
+    expect(some.ttft!.p99).toBe(null);
+    expect(some.limited).toEqual([]);
+  });
+
+  it('takes no more from the self-check than the run itself varies, and nothing for an open loop', () => {
+    const selfCheck = checkOf(100, [5]);
+    const narrow = input({ ttft: spread(50, 10 * MS, 12 * MS), selfCheck, inFlight: 100 });
+    expect(clientErrorOf(narrow)!.ttft!.p50).toBeCloseTo(1, 0);
+    expect(clientErrorOf({ ...narrow, closed: false })).toBe(null);
   });
 
   it('knows nothing without a source or a value', () => {
@@ -118,8 +136,13 @@ describe('clientErrorOf', () => {
         fc.array(fc.double({ min: 0.01, max: 50, noNaN: true }), { minLength: 1, maxLength: 60 }),
         (values, errors) => {
           const most = Math.max(...errors) * 1.02; // a histogram of two digits
-          const { ttft } = clientErrorOf(input({ ttft: values.map((ms) => ms * MS), health: healthOf(errors) }))!;
-          for (const error of [ttft.p50, ttft.p99]) {
+          const { ttft } = clientErrorOf(
+            input({
+              ttft: values.map((ms) => ms * MS),
+              health: healthOf(errors, errors.length * Math.ceil(100 / errors.length)),
+            }),
+          )!;
+          for (const error of [ttft!.p50!, ttft!.p99!]) {
             expect(error).toBeGreaterThanOrEqual(0);
             expect(error).toBeLessThanOrEqual(most + 1e-6);
           }

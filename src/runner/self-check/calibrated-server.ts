@@ -52,6 +52,7 @@ export function createCalibratedServer(gapMs: number, ttftMs: number): Server {
     const { response } = stream;
     stream.left--;
     response.write(`${HEAD}${hrtime()}${TAIL}`);
+    response.socket?.uncork(); // Node would keep it until this turn is over, and the time would be too early
     if (stream.left > 0) return;
     streams.delete(stream);
     const usage = `{"prompt_tokens":1,"completion_tokens":${stream.total},"total_tokens":${stream.total + 1}}`;

@@ -40,7 +40,7 @@ const TTFT_MS = 20;
 /** @throws BenchError BUG, UNSUPPORTED (more connections than this machine allows) */
 export async function selfCheck(options: SelfCheckOptions): Promise<SelfCheck | null> {
   const { team, workers, streams, gapMs = GAP_MS, durationMs = DURATION_MS, signal } = options;
-  const server = await startCalibratedServer(gapMs, TTFT_MS);
+  const server = await startCalibratedServer(gapMs, TTFT_MS, signal);
   const answers: Answer[] = [];
   const cut = () => team.cut();
   try {

@@ -19,7 +19,7 @@ export async function sendLagAt(
   rate: number,
   { team, workers, signal }: { team: LoadTeam; workers: number; signal: AbortSignal },
 ): Promise<StampError | null> {
-  const server = await startCalibratedServer(1, 0);
+  const server = await startCalibratedServer(1, 0, signal);
   const records: RequestRecord[] = [];
   const cut = () => team.cut();
   try {
