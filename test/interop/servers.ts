@@ -8,14 +8,16 @@ const here = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 
 export interface Server {
   url: string;
+  /** As the server says it; empty where it doesn't. */
+  version: string;
   post<T>(path: string, body: unknown): Promise<T>;
   stop(): Promise<void>;
 }
 
-/** llama.cpp on the converted model, with both adapters; keys and values kept in f32 or f16. */
-export async function startLlama(prepared: Prepared, cache: 'f32' | 'f16'): Promise<Server> {
+/** llama.cpp on the converted model, with both adapters; keys and values kept in f32 or f16. `flags` are llama-server.py's. */
+export async function startLlama(prepared: Prepared, cache: 'f32' | 'f16', flags: string[] = []): Promise<Server> {
   const { python, gguf, adapters } = prepared;
-  const args = [here('llama-server.py'), cache, gguf, ...adapters.map((adapter) => adapter.gguf)];
+  const args = [here('llama-server.py'), cache, gguf, ...adapters.map((adapter) => adapter.gguf), ...flags];
   const child = spawn(python, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   return server(child, 'llama.cpp', () => child.stdin?.end());
 }
@@ -44,11 +46,12 @@ async function server(child: ChildProcess, name: string, end: () => void): Promi
       (error: unknown) => reject(error),
     );
   });
-  const said = JSON.parse(line) as { url?: string };
+  const said = JSON.parse(line) as { url?: string; version?: string };
   if (!said.url) throw new Error(`${name} did not start: ${line}`);
-  const { url } = said;
+  const { url, version = '' } = said;
   return {
     url,
+    version,
     async post<T>(path: string, body: unknown): Promise<T> {
       const response = await fetch(url + path, {
         method: 'POST',
