@@ -24,7 +24,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -125,25 +124,24 @@ static void close_stream(Stream *stream) {
   free(stream);
 }
 
-/* Writes what is pending, as far as the socket takes it. False when the connection is gone (and the stream with it). */
-static bool flush(Stream *stream) {
+/* Writes what is pending, as far as the socket takes it. The stream is gone afterwards if its connection is. */
+static void flush(Stream *stream) {
   while (stream->out_from < stream->out_to) {
     ssize_t n = send(stream->fd, stream->out + stream->out_from, stream->out_to - stream->out_from, MSG_NOSIGNAL);
     writes++;
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno != EAGAIN) {
       close_stream(stream);
-      return false;
+      return;
     }
     if (n < 0) {
       stream->blocked = true;
-      return true;
+      return;
     }
     stream->out_from += (size_t)n;
   }
   stream->blocked = false;
   stream->out_from = stream->out_to = 0;
-  return true;
 }
 
 /* ---- what is written ---- */
@@ -231,6 +229,18 @@ static void write_chunk(Stream *stream) {
 
 /* ---- when it is written ---- */
 
+static int64_t next_tick;
+
+/* When there is something to write again; NEVER while nobody waits for anything. */
+static int64_t next_due(void) {
+  if (mode == STEP) return heap_size > 0 ? next_tick : NEVER;
+  if (mode != FLOOD) return heap_size > 0 ? heap[0]->due + together_ns : NEVER;
+  for (int i = 0; i < heap_size; i++)
+    if (!heap[i]->blocked) return 0;
+  return NEVER;
+}
+
+/* From the end, since an answer that ends, or whose client has gone, leaves its place to the last. */
 static void flood_turn(void) {
   for (int i = heap_size - 1; i >= 0; i--) {
     if (i >= heap_size || heap[i]->blocked) continue;
@@ -240,10 +250,13 @@ static void flood_turn(void) {
   }
 }
 
-static int64_t next_due(void);
+static void step_turn(void) {
+  for (int i = heap_size - 1; i >= 0; i--)
+    if (i < heap_size) write_chunk(heap[i]);
+  while (next_tick <= now_ns()) next_tick += gap_ns;
+}
 
 static void paced_turn(void) {
-  if (now_ns() < next_due()) return;
   while (heap_size > 0 && heap[0]->due <= now_ns()) {
     Stream *stream = heap[0];
     stream->due += gap_ns;
@@ -252,22 +265,11 @@ static void paced_turn(void) {
   }
 }
 
-static int64_t next_tick;
-
-static void step_turn(void) {
-  if (now_ns() < next_tick) return;
-  for (int i = heap_size - 1; i >= 0; i--)
-    if (i < heap_size) write_chunk(heap[i]);
-  while (next_tick <= now_ns()) next_tick += gap_ns;
-}
-
-/* How long epoll may wait: until the next write that is due, or for ever. */
-static int64_t next_due(void) {
-  if (mode == STEP) return heap_size > 0 ? next_tick : NEVER;
-  if (mode != FLOOD) return heap_size > 0 ? heap[0]->due + together_ns : NEVER;
-  for (int i = 0; i < heap_size; i++)
-    if (!heap[i]->blocked) return 0;
-  return NEVER;
+static void write_what_is_due(void) {
+  if (now_ns() < next_due()) return;
+  if (mode == FLOOD) flood_turn();
+  else if (mode == STEP) step_turn();
+  else paced_turn();
 }
 
 /* ---- requests ---- */
@@ -450,9 +452,7 @@ static void serve(int listener, int64_t until) {
         if (streams[fd] != NULL && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) readable(streams[fd]);
       }
     }
-    if (mode == FLOOD) flood_turn();
-    else if (mode == STEP) step_turn();
-    else paced_turn();
+    write_what_is_due();
   }
 }
 
