@@ -81,7 +81,7 @@ const TRAINING_ONLY = [
 /** Tensors that belong to fields of the list above: part of a key, and what it is. */
 export const TRAINING_TENSORS: readonly string[] = ['lora_velora_embed', 'lora_monteclora_sampler'];
 
-/** What is wrong with the fields that are not implemented, and what a person should know of the others. */
+/** What is wrong with the fields that are refused, and what a person should know of the others. */
 export function judgeOtherFields(fields: Readonly<Record<string, unknown>>): { problems: string[]; notes: string[] } {
   const problems: string[] = [];
   const notes: string[] = [];

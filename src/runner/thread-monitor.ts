@@ -41,7 +41,7 @@ export class ThreadMonitor {
     this.ready = new Promise((resolve, reject) => {
       socket.once('connect', resolve).once('error', reject);
     });
-    socket.on('error', () => {}); // then there are no probes, and the run says so
+    socket.on('error', () => {}); // then there are no probes, and the run's client error is null
     socket.on('data', (bytes) => {
       const at = now();
       rest = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);

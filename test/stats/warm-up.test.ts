@@ -76,3 +76,9 @@ describe('warmUpOf', () => {
     expect(warmUpOf(earlier)).toEqual({ cut: 95, atLimit: false });
   });
 });
+
+it('takes a series as long as an hour of short requests gives', () => {
+  // Its batch means are more than a call takes arguments.
+  const logs = Float64Array.from({ length: 1_000_000 }, (_, i) => 3 + 0.2 * Math.sin(i * 1.7) + (i < 100_000 ? 1 : 0));
+  expect(warmUpOf(logs).cut).toBe(100_000);
+});
