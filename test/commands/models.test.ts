@@ -12,6 +12,7 @@ import { resolveScenario, scenarioFromText } from '../../src/scenario/load.ts';
 import { placesOfFolder } from '../../src/scenario/model-folder.ts';
 import type { Scenario } from '../../src/scenario/scenario.ts';
 import { workloadOf } from '../../src/workload/workload.ts';
+import { NO_FLAGS } from './no-flags.ts';
 
 const TINY_LLAMA = join(dirname(fileURLToPath(import.meta.url)), '../golden/tiny-llama');
 
@@ -124,18 +125,8 @@ it('bench validate explains a scenario with a folder', async () => {
   writeFileSync(file, textWith({ adapters: { rank: 4, count: [0, 1], kind: 'dora' } }));
   let said = '';
   const stream = { write: (text: string) => (said += text) } as unknown as NodeJS.WriteStream;
-  const none = {
-    endpoint: null,
-    model: null,
-    adapters: null,
-    allowFewer: false,
-    api: null,
-    apiKeyEnv: null,
-    adapterPath: null,
-    set: [],
-  };
   await validate(
-    { ...none, scenario: file },
+    { ...NO_FLAGS, scenario: file },
     { stdout: stream, stderr: stream, env: {}, signal: new AbortController().signal },
   );
   expect(said).toContain('Target: the bundled engine, model tiny.');

@@ -11,6 +11,7 @@ import { prepare } from '../../src/commands/prepare.ts';
 import { validate } from '../../src/commands/validate.ts';
 import { BenchError } from '../../src/errors.ts';
 import { type LoraServer, type LoraServerOptions, startLoraServer } from '../support/lora-server.ts';
+import { NO_FLAGS } from './no-flags.ts';
 
 const SECRET = 'hunter2-0123456789';
 let folder: string;
@@ -53,17 +54,7 @@ const SCENARIO = {
 function argumentsFor(changes: Partial<ScenarioArguments>, scenario: object = SCENARIO) {
   const file = join(folder, 's.yaml');
   writeFileSync(file, JSON.stringify(scenario));
-  const none = {
-    endpoint: null,
-    model: null,
-    adapters: null,
-    allowFewer: false,
-    api: null,
-    apiKeyEnv: null,
-    adapterPath: null,
-    set: [],
-  };
-  return { ...none, scenario: file, device: null, ...changes };
+  return { ...NO_FLAGS, scenario: file, device: null, ...changes };
 }
 
 const said: string[] = [];
