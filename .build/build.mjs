@@ -19,10 +19,11 @@ try {
 }
 
 rmSync(dist, { recursive: true, force: true });
-for (const file of readdirSync(join(root, 'engine', 'kernels'))) {
-  if (!file.endsWith('.wgsl')) continue;
-  mkdirSync(join(dist, 'engine', 'kernels'), { recursive: true });
-  cpSync(join(root, 'engine', 'kernels', file), join(dist, 'engine', 'kernels', file));
+for (const folder of ['engine/kernels', 'engine/kernels/parts']) {
+  mkdirSync(join(dist, folder), { recursive: true });
+  for (const file of readdirSync(join(root, folder))) {
+    if (file.endsWith('.wgsl')) cpSync(join(root, folder, file), join(dist, folder, file));
+  }
 }
 try {
   execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' });

@@ -6,6 +6,7 @@
  */
 import { EngineError } from '../errors.ts';
 import type { Candidate } from './candidates.ts';
+import { type DeviceFacts, factsOf } from './facts.ts';
 
 export interface OpenDevice {
   device: GPUDevice;
@@ -15,6 +16,8 @@ export interface OpenDevice {
   driver: string;
   software: boolean;
   features: string[];
+  /** What kernels are chosen by. */
+  facts: DeviceFacts;
   /** queue.submit() returns only when the work is done (llvmpipe through OpenGL ES), so nothing can run beside it. */
   submitBlocks: boolean;
   /** Resolves with a sentence when the device is lost for any reason but destroy(). */
@@ -79,6 +82,7 @@ export async function openDevice(candidate: Candidate, options: { validate: bool
     driver: info.description,
     software: candidate !== 'gpu',
     features,
+    facts: factsOf(info, device, candidate !== 'gpu'),
     submitBlocks: candidate === 'llvmpipe',
     lost,
   };

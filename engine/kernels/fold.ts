@@ -5,9 +5,9 @@ import { defineKernel, type Grid } from './kernel.ts';
 const BINDINGS = ['read', 'write', 'read', 'read', 'read', 'write'] as const;
 
 /** place, w, a, b, m -> marks: column words (w is not changed) */
-export const foldColumns = defineKernel('fold', BINDINGS, 'columns');
+export const foldColumns = defineKernel('fold', BINDINGS, { entry: 'columns' });
 /** place, w, a, b, m -> w, marks: what does not fit f16 */
-export const foldMerge = defineKernel('fold', BINDINGS, 'merge');
+export const foldMerge = defineKernel('fold', BINDINGS, { entry: 'merge' });
 
 /** Words of `place` before its pages. */
 export const PLACE_WORDS = 4;

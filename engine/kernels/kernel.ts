@@ -2,6 +2,10 @@
  * What a kernel is to the rest of the engine: a .wgsl file, an entry point and what each binding is. compile() makes a
  * pipeline of it for a set of overrides; a mistake in the shader or in the overrides is thrown there, with the kernel's name.
  *
+ * What several kernels share stands in parts/, and each names the parts that go before its own text; WGSL itself has no
+ * includes. Extensions that it needs are named here too, not in the file: they must stand before everything else. `fixed`
+ * are constants where WGSL takes no override, such as the sizes of a subgroup matrix.
+ *
  * Bindings are bound as they are declared here: inputs `read`, so that Dawn sets no barrier between kernels that only read.
  */
 import { readFileSync } from 'node:fs';
@@ -14,13 +18,18 @@ export interface Kernel {
   readonly name: string;
   readonly entry: string;
   readonly bindings: readonly Access[];
+  /** Files of parts/ without .wgsl, in this order before the kernel's own. */
+  readonly parts: readonly string[];
+  /** WGSL extensions, such as f16 or subgroups: a device without their features cannot compile it. */
+  readonly enable: readonly string[];
+  readonly fixed: Readonly<Record<string, number>>;
 }
 
-export const defineKernel = (name: string, bindings: readonly Access[], entry = 'main'): Kernel => ({
-  name,
-  entry,
-  bindings,
-});
+export const defineKernel = (
+  name: string,
+  bindings: readonly Access[],
+  options: Partial<Pick<Kernel, 'entry' | 'parts' | 'enable' | 'fixed'>> = {},
+): Kernel => ({ name, entry: 'main', parts: [], enable: [], fixed: {}, ...options, bindings });
 
 export type Grid = readonly [x: number, y: number, z: number];
 
@@ -45,7 +54,23 @@ export function dispatch(pass: GPUComputePassEncoder, call: Call, grid: Grid): v
   pass.dispatchWorkgroups(...grid);
 }
 
-export const sourceOf = (name: string): string => readFileSync(new URL(`./${name}.wgsl`, import.meta.url), 'utf8');
+const fileOf = (name: string): string => readFileSync(new URL(`./${name}.wgsl`, import.meta.url), 'utf8');
+
+/** A kernel's whole text. */
+export function sourceOf({ name, parts, enable, fixed }: Kernel): string {
+  const constants = Object.entries(fixed).map(([key, value]) => `const ${key} = ${value}u;\n`);
+  return [
+    ...enable.map((extension) => `enable ${extension};\n`),
+    // Tint cannot see that these are reached by whole subgroups, which the kernels see to by their layout.
+    ...(enable.includes('subgroups') ? ['diagnostic(off, subgroup_uniformity);\n'] : []),
+    ...(enable.includes('chromium_experimental_subgroup_matrix')
+      ? ['diagnostic(off, chromium.subgroup_matrix_uniformity);\n']
+      : []),
+    ...constants,
+    ...parts.map((part) => fileOf(`parts/${part}`)),
+    fileOf(name),
+  ].join('');
+}
 
 export class KernelCompiler {
   readonly device: GPUDevice;
@@ -66,7 +91,7 @@ export class KernelCompiler {
   ): Promise<CompiledKernel> {
     const dynamicOffset = options.dynamicOffset ?? false;
     const layout = this.layout(kernel, dynamicOffset);
-    const key = JSON.stringify([kernel.name, kernel.entry, dynamicOffset, constants]);
+    const key = JSON.stringify([kernel.name, kernel.entry, kernel.fixed, dynamicOffset, constants]);
     const making = this.pipelines.get(key) ?? this.makePipeline(kernel, constants, layout);
     this.pipelines.set(key, making);
     const pipeline = await making;
@@ -83,11 +108,12 @@ export class KernelCompiler {
   }
 
   private async makePipeline(
-    { name, entry }: Kernel,
+    kernel: Kernel,
     constants: Record<string, number>,
     layout: GPUBindGroupLayout,
   ): Promise<GPUComputePipeline> {
-    const module = await this.module(name);
+    const { name, entry } = kernel;
+    const module = await this.module(kernel);
     return this.device
       .createComputePipelineAsync({
         label: name,
@@ -100,18 +126,20 @@ export class KernelCompiler {
       });
   }
 
-  private module(name: string): Promise<GPUShaderModule> {
-    let made = this.modules.get(name);
+  private module(kernel: Kernel): Promise<GPUShaderModule> {
+    const key = JSON.stringify([kernel.name, kernel.fixed]);
+    let made = this.modules.get(key);
     if (!made) {
-      made = this.makeModule(name);
-      this.modules.set(name, made);
+      made = this.makeModule(kernel);
+      this.modules.set(key, made);
     }
     return made;
   }
 
-  private async makeModule(name: string): Promise<GPUShaderModule> {
+  private async makeModule(kernel: Kernel): Promise<GPUShaderModule> {
+    const { name } = kernel;
     this.device.pushErrorScope('validation');
-    const module = this.device.createShaderModule({ label: name, code: sourceOf(name) });
+    const module = this.device.createShaderModule({ label: name, code: sourceOf(kernel) });
     const problem = await this.device.popErrorScope();
     if (problem) throw new EngineError('bug', `kernel ${name} does not compile: ${problem.message}`);
     return module;

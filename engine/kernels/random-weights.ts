@@ -9,7 +9,9 @@ const ENTRIES = ['base', 'lora_a', 'lora_b'] as const;
 export type RandomEntry = (typeof ENTRIES)[number];
 
 /** parameters -> weights; one kernel an entry point */
-export const randomWeights = ENTRIES.map((entry) => defineKernel('random-weights', ['uniform', 'write'], entry));
+export const randomWeights = ENTRIES.map((entry) =>
+  defineKernel('random-weights', ['uniform', 'write'], { entry, parts: ['lowbias32'] }),
+);
 
 const STRIDE = 256; // minUniformBufferOffsetAlignment
 const SLOTS = 1024;

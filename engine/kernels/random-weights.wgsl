@@ -28,16 +28,6 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> w: array<u32>;
 
-fn lowbias32(v: u32) -> u32 {
-  var x = v;
-  x ^= x >> 16u;
-  x *= 0x7feb352du;
-  x ^= x >> 15u;
-  x *= 0x846ca68bu;
-  x ^= x >> 16u;
-  return x;
-}
-
 fn f16_bits(index: u32) -> u32 {
   let h = lowbias32(index ^ p.key);
   let m = max(((h & 0x7fffu) * p.magnitude) >> 15u, p.smallest);

@@ -29,16 +29,6 @@ var<workgroup> largest_id: u32;
 var<workgroup> wanted_mass: f32;
 var<workgroup> kept: array<vec2f, 2>; // mass and number, of even and of odd rounds
 
-fn lowbias32(v: u32) -> u32 {
-  var x = v;
-  x ^= x >> 16u;
-  x *= 0x7feb352du;
-  x ^= x >> 15u;
-  x *= 0x846ca68bu;
-  x ^= x >> 16u;
-  return x;
-}
-
 // An id wins by a small e, so a small w must be fine-grained and its e exact: WGSL's log may be 2^-21 off around 1, where a
 // series is not. w stays below 1, which would lose every id it came to.
 fn gumbel(hash: u32) -> f32 {

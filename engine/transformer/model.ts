@@ -23,8 +23,9 @@ import type { Buffers } from './buffers.ts';
 import { loraLayout } from './dimensions.ts';
 import { type MemoryPlan, planMemory } from './memory-plan.ts';
 import { type MergedAdapter, openMergedAdapter } from './merged-adapter.ts';
+import { TILE_ROWS } from './portable-stages.ts';
 import { angleTable } from './rope.ts';
-import { TILE_ROWS, Transformer } from './transformer.ts';
+import { Transformer } from './transformer.ts';
 import { allocateWeights } from './weights.ts';
 
 export interface Submitted {
@@ -110,7 +111,7 @@ export class Model {
     report: (lines: string[]) => void,
   ): Promise<Model> {
     const { geometry, norms } = base;
-    const { device, software } = open;
+    const { device, software, facts } = open;
     const slots = new AdapterSlots(config.maxGpuLoras, config.maxLoraRank);
     const lora = loraLayout(geometry, slots.pages, config.maxLoraRank, slots.slots);
     const planned = planMemory(geometry, config, limitsOf(open), { norms }); // refuses before anything is allocated
@@ -136,7 +137,7 @@ export class Model {
     device.queue.writeBuffer(buffers.angles, 0, angleTable(geometry, memory.maxModelLen));
     const parts = { weights, pools, buffers, lora };
     const { batchInvariant } = config;
-    const transformer = await Transformer.create(compiler, geometry, parts, { software, batchInvariant });
+    const transformer = await Transformer.create(compiler, geometry, parts, { facts, batchInvariant });
     const model = new Model({
       geometry,
       merged: merged?.info ?? null,

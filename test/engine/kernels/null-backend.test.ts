@@ -4,6 +4,7 @@
  * invocations), so what passes here is within the limits of every device.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { type DeviceFacts, factsOf } from '../../../engine/device/facts.ts';
 import { attentionGrid, ropeKvGrid } from '../../../engine/kernels/attention.ts';
 import { embedGrid } from '../../../engine/kernels/embed.ts';
 import { foldColumns, foldGrid, foldMerge } from '../../../engine/kernels/fold.ts';
@@ -63,6 +64,9 @@ class CompileOnly extends KernelCompiler {
   }
 }
 
+/** The null backend's device, as if it were that of a processor or not. */
+const factsOn = (software: boolean): DeviceFacts => factsOf({} as GPUAdapterInfo, device, software);
+
 /** One layer of the model, compiled by the engine's own code. */
 async function compileModel(
   g: Geometry,
@@ -84,7 +88,10 @@ async function compileModel(
     pools: { layers: [{ a: any, b: any }] } as LoraPools,
     lora: loraLayout(g, pagesFor(SLOTS, MAX_RANK), MAX_RANK, SLOTS),
   };
-  await Transformer.create(compiler, g, parts, options);
+  await Transformer.create(compiler, g, parts, {
+    facts: factsOn(options.software),
+    batchInvariant: options.batchInvariant,
+  });
   for (const kernel of [foldColumns, foldMerge]) {
     await FoldGroup.create(compiler, kernel, g, parts.lora, options.software);
   }

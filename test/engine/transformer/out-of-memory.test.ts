@@ -2,6 +2,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { EngineConfig } from '../../../engine/config.ts';
 import type { OpenDevice } from '../../../engine/device/dawn.ts';
+import { factsOf } from '../../../engine/device/facts.ts';
 import { EngineError } from '../../../engine/errors.ts';
 import { Model } from '../../../engine/transformer/model.ts';
 
@@ -47,6 +48,7 @@ beforeAll(async () => {
     driver: '',
     software: true,
     features: [],
+    facts: factsOf(adapter.info, device, true),
     submitBlocks: false,
     lost: new Promise(() => {}),
   };
