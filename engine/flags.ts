@@ -30,7 +30,7 @@ export interface NamedPath {
   path: string;
 }
 
-export type ParsedFlags = { show: string } | { probe: boolean; settings: ServeSettings };
+export type ParsedFlags = { show: string } | { probe: null | 'device' | 'ceilings'; settings: ServeSettings };
 
 /** NIM's variables for the flags of the same meaning. */
 const NIM_VARIABLES = {
@@ -129,6 +129,11 @@ export async function parseFlags(
       },
       validate: { type: 'boolean', default: false, describe: 'check every device call (slow; for tests)' },
       probe: { type: 'boolean', default: false, describe: 'choose the device, print one JSON line about it, and exit' },
+      ceilings: {
+        type: 'boolean',
+        default: false,
+        describe: 'as --probe, with what the device can do at most, measured (some seconds)',
+      },
     })
     .version(packageVersion())
     .epilogue(
@@ -169,7 +174,7 @@ export async function parseFlags(
   const host = number('max-cpu-loras');
   const rank = number('max-lora-rank');
   return {
-    probe: flags.probe,
+    probe: flags.ceilings ? 'ceilings' : flags.probe ? 'device' : null,
     settings: {
       config: {
         model: await modelOf(flags.model, flags['served-model-name'] ?? null),

@@ -10,8 +10,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { announce, announceFailure, PROTOCOL, tell } from './announce.ts';
-import { mergedEnvironment } from './device/candidates.ts';
+import { type Candidate, type Environment, mergedEnvironment } from './device/candidates.ts';
 import { chooseDevice } from './device/choose.ts';
+import { inChild } from './device/in-child.ts';
+import type { MeasuredDevice } from './device/measure-ceilings.ts';
 import { EngineError } from './errors.ts';
 import { parseFlags } from './flags.ts';
 
@@ -20,6 +22,8 @@ const STOP_GRACE_MS = 10_000;
 
 /** Codes the child exits with after it has said why; with any other it died without a word. */
 const TOLD_CODES: readonly (number | null)[] = [0, 2, 5, 70];
+
+const MEASURE = { script: 'measure-ceilings.js', what: 'measuring what it can do', timeoutMs: 120_000 };
 
 let child: ChildProcess | null = null;
 let stopping = false;
@@ -39,9 +43,10 @@ async function main(): Promise<number> {
   }
   const { probe, settings } = parsed;
   const device = await chooseDevice(settings.config.device, tell);
-  if (probe) {
-    const { env: _, ...facts } = device;
-    announce({ probe: true, protocol: PROTOCOL, device: facts });
+  if (probe !== null) {
+    const { env, ...facts } = device;
+    const measured = probe === 'ceilings' ? await measuredOf(device.candidate, env) : {};
+    announce({ probe: true, protocol: PROTOCOL, device: { ...facts, ...measured } });
     return 0;
   }
   tell(`device ${device.candidate}: ${device.name}${device.software ? ' (software)' : ''}`);
@@ -62,6 +67,12 @@ async function main(): Promise<number> {
   throw new EngineError('device_lost', `the engine's process died (${signal ?? `exit code ${code}`})`, {
     hint: 'drivers abort rather than report; --device names another one',
   });
+}
+
+async function measuredOf(candidate: Candidate, env: Environment): Promise<MeasuredDevice> {
+  tell('measuring what the device can do at most');
+  const { architecture, facts, limits, ceilings } = await inChild<MeasuredDevice>(MEASURE, candidate, env);
+  return { architecture, facts, limits, ceilings };
 }
 
 process.on('SIGTERM', stop);

@@ -13,6 +13,8 @@ export interface OpenDevice {
   candidate: Candidate;
   name: string;
   vendor: string;
+  /** The family of chips, as the driver calls it; may be empty. */
+  architecture: string;
   driver: string;
   software: boolean;
   features: string[];
@@ -79,6 +81,7 @@ export async function openDevice(candidate: Candidate, options: { validate: bool
     candidate,
     name: (info.device || info.description || candidate).replace(/-+$/, ''),
     vendor: info.vendor,
+    architecture: info.architecture,
     driver: info.description,
     software: candidate !== 'gpu',
     features,

@@ -102,7 +102,7 @@ function commands(parser: Argv, io: CommandIo, done: (code: ExitCode) => void): 
     )
     .command(
       'doctor',
-      'say which device the engine would run on, or what the client can do (--client)',
+      'measure what the device the engine would run on can do, or what the client can (--client)',
       (y) =>
         y
           .option('device', { ...text, describe: 'try this one only' })

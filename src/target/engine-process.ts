@@ -89,9 +89,10 @@ export async function startEngine(options: SpawnOptions): Promise<EngineProcess>
   };
 }
 
-/** What `--probe` says about the device that would be taken. @throws BenchError when there is none */
-export async function probeEngine(options: SpawnOptions): Promise<Record<string, unknown>> {
-  const child = spawnEngine({ ...options, flags: [...options.flags, '--probe'] });
+/** What `--probe`, or `--ceilings`, says about the device that would be taken. @throws BenchError when there is none */
+export async function probeEngine(options: SpawnOptions & { ceilings?: boolean }): Promise<Record<string, unknown>> {
+  const how = options.ceilings === true ? '--ceilings' : '--probe';
+  const child = spawnEngine({ ...options, flags: [...options.flags, how] });
   const lastWords = keepStderr(child, options.report);
   const exit = exitOf(child);
   try {

@@ -7,6 +7,7 @@ import { type EngineNeeds, enginePlan, type NeededAdapter } from '../plan/engine
 import type { FolderModels } from '../plan/facts.ts';
 import type { Cell, Plan } from '../plan/plan.ts';
 import { serverOf } from '../plan/server-of.ts';
+import type { MeasuredDevice } from '../result/device-file.ts';
 import type { TargetInfo } from '../result/schema.ts';
 import type { EngineFlags } from '../scenario/scenario.ts';
 import { AdapterFolder } from './adapter-folder.ts';
@@ -71,6 +72,16 @@ export async function probeDevice(
 ): Promise<DeviceProbe> {
   const line = await probeEngine({ ...options, flags: argvOf({ device: settings.device }) });
   return deviceOf(line);
+}
+
+/** The same device with what it can do at most, measured: some seconds. */
+export async function measureDevice(
+  settings: EngineFlags,
+  options: { report?: (line: string) => void; signal?: AbortSignal; entry?: string } = {},
+): Promise<MeasuredDevice> {
+  const line = await probeEngine({ ...options, flags: argvOf({ device: settings.device }), ceilings: true });
+  deviceOf(line);
+  return line['device'] as MeasuredDevice;
 }
 
 export interface DeviceProbe {

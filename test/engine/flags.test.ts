@@ -11,7 +11,7 @@ const settings = async (...argv: string[]): Promise<ServeSettings> => {
 describe('parseFlags', () => {
   it('has defaults for everything', async () => {
     expect(await parseFlags([], {})).toEqual({
-      probe: false,
+      probe: null,
       settings: {
         config: {
           model: 'llama-3-8b',
@@ -105,8 +105,12 @@ describe('parseFlags', () => {
     });
   });
 
+  it('sees --ceilings', async () => {
+    expect(await parseFlags(['--ceilings'])).toMatchObject({ probe: 'ceilings' });
+  });
+
   it('sees --probe', async () => {
-    expect(await parseFlags(['--probe', '--device', 'llvmpipe'])).toMatchObject({ probe: true });
+    expect(await parseFlags(['--probe', '--device', 'llvmpipe'])).toMatchObject({ probe: 'device' });
   });
 
   it.each([['--help'], ['--version']])('gives the text of %s', async (flag) => {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineError } from '../../../engine/errors.ts';
 import { attention, ropeKv } from '../../../engine/kernels/attention.ts';
+import { ceilingCopy, ceilingFma, ceilingMatrix, ceilingRead } from '../../../engine/kernels/ceilings.ts';
 import { embed } from '../../../engine/kernels/embed.ts';
 import { foldColumns, foldMerge } from '../../../engine/kernels/fold.ts';
 import { type Access, defineKernel, type Kernel, KernelCompiler } from '../../../engine/kernels/kernel.ts';
@@ -20,6 +21,10 @@ const FOLDER = fileURLToPath(new URL('../../../engine/kernels/', import.meta.url
 const KERNELS: Kernel[] = [
   attention,
   ropeKv,
+  ceilingCopy,
+  ceilingFma,
+  ceilingMatrix({ m: 16, n: 16, k: 16 }),
+  ceilingRead,
   embed,
   foldColumns,
   foldMerge,

@@ -45,6 +45,7 @@ beforeAll(async () => {
     candidate: 'swiftshader',
     name: 'null',
     vendor: '',
+    architecture: '',
     driver: '',
     software: true,
     features: [],
