@@ -5,7 +5,9 @@
  * Stamps are integer nanoseconds of process.hrtime, which worker threads share.
  */
 import type { AdapterFormat, AdapterKind } from './adapter-files/adapter.ts';
+import type { WeightFormat } from './kernels/weight-format.ts';
 import type { Geometry } from './models/geometry.ts';
+import type { KindProfile } from './worker/step-profile.ts';
 
 export interface SequenceRequest {
   /** Prompt ids, already folded into the model's vocabulary; at least one. */
@@ -24,6 +26,8 @@ export interface SequenceRequest {
   /** 0 keeps all. */
   topK: number;
   seed: number;
+  /** Its place among the requests that are let in when a hold ends, lowest first; those without one come after. */
+  order?: number;
 }
 
 export interface SequenceTimings {
@@ -113,9 +117,45 @@ export interface EngineStats {
   adapterSwaps: number;
 }
 
+/**
+ * What steps have done since the engine started. They only grow; a set of requests that is held and then released makes the
+ * same differences whenever it is run on the same device with the same kernels. EXTENSIONS.md says what each counts.
+ */
+export interface WorkCounters {
+  steps: number;
+  dispatches: number;
+  rows: number;
+  paddedRows: number;
+  loraRows: number;
+  /** Different adapters of each step, added up over steps. */
+  stepAdapters: number;
+  promptTokens: number;
+  generatedTokens: number;
+  weightBytes: number;
+  kvBytes: number;
+  adapterBytes: number;
+  uploadBytes: number;
+  adapterLoads: number;
+  pipelinesCompiled: number;
+  buffersCreated: number;
+  bindGroupsCreated: number;
+}
+
+/** The counters as of now, and whether more is to come. */
+export interface WorkReading {
+  counters: WorkCounters;
+  running: number;
+  waiting: number;
+  held: boolean;
+  /** The last hold ended by itself. */
+  holdExpired: boolean;
+}
+
+export type HoldError = { code: 'held' | 'not_held'; message: string };
+
 export interface EngineInfo {
   geometry: Geometry;
-  weights: 'f16';
+  weights: WeightFormat;
   device: {
     /** Candidate that was taken: gpu, lavapipe, llvmpipe, swiftshader. */
     candidate: string;
@@ -136,6 +176,10 @@ export interface EngineInfo {
   kvBlockSize: number;
   kvBlocks: number;
   batchInvariant: boolean;
+  /** Every dispatch is timed. */
+  profile: boolean;
+  /** Families of kernels that steps are run by. */
+  variants: string[];
   /** Lines of the memory plan, for people. */
   memoryPlan: string[];
 }
@@ -176,6 +220,14 @@ export interface EngineCore {
   setIdleTier(tier: Tier): Promise<void>;
   adapters(): AdapterInfo[];
   stats(): EngineStats;
+  /** Admits no more requests until release(), or until so many milliseconds have passed; those that run go on. */
+  hold(milliseconds: number): Promise<HoldError | null>;
+  /** Lets in what waits, by SequenceRequest.order. @returns how many wait */
+  release(): Promise<number | HoldError>;
+  /** Where steps' time went since the last reset, this one after reading. Empty unless the engine profiles. */
+  profile(reset: boolean): Promise<KindProfile[]>;
+  /** Asked of the device side: nothing that was answered before is missing from it. */
+  work(): Promise<WorkReading>;
   /** Resolves with a sentence when the device is lost or the worker dies; the process should end then. */
   readonly died: Promise<string>;
   close(): Promise<void>;

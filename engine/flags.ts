@@ -9,8 +9,11 @@ import { resolve } from 'node:path';
 import yargs from 'yargs';
 import type { EngineConfig } from './config.ts';
 import { EngineError } from './errors.ts';
+import { type InjectDelay, parseInjectDelay } from './inject-delay.ts';
+import { WEIGHT_FORMATS, type WeightFormat } from './kernels/weight-format.ts';
 import { findModel } from './models/find-model.ts';
 import { FileError } from './tensor-files/file-error.ts';
+import { type KernelChoice, VARIANTS } from './transformer/variants.ts';
 import { packageVersion } from './version.ts';
 
 /** What serve.ts needs to start; plain data, it is sent to the child process. */
@@ -23,6 +26,8 @@ export interface ServeSettings {
   loras: Array<NamedPath>;
   /** A folder of adapters, and how often it is looked at again: 0 is never. Null where none was named. */
   store: { folder: string; refreshSeconds: number } | null;
+  /** How much later tokens are handed on than they could be; null: not at all. */
+  injectDelay: InjectDelay | null;
 }
 
 export interface NamedPath {
@@ -41,6 +46,9 @@ const NIM_VARIABLES = {
   'max-lora-rank': 'NIM_MAX_LORA_RANK',
 } as const;
 type NimFlag = keyof typeof NIM_VARIABLES;
+
+/** What may be given more than once; `_` is what stands beside the flags. */
+const LISTS = ['_', 'lora', 'inject-delay'];
 
 const DEFAULT_GPU_LORAS = 32;
 const DEFAULT_LORA_RANK = 64;
@@ -67,7 +75,12 @@ export async function parseFlags(
         requiresArg: true,
         describe: "the base model's name in requests; the preset's or the folder's own if not given",
       },
-      weights: { type: 'string', default: 'f16', requiresArg: true, describe: 'f16' },
+      weights: {
+        type: 'string',
+        default: 'f16',
+        requiresArg: true,
+        describe: `${WEIGHT_FORMATS.join(', ')}: format of the projections; embeddings stay f16`,
+      },
       seed: { type: 'number', default: 1, requiresArg: true, describe: 'seed of the random weights' },
       host: { type: 'string', default: '127.0.0.1', requiresArg: true, describe: 'address to listen on' },
       port: { type: 'number', default: 8000, requiresArg: true, describe: 'port to listen on; 0 takes a free one' },
@@ -127,6 +140,25 @@ export async function parseFlags(
         requiresArg: true,
         describe: 'NAME=PATH of an adapter to fold into the weights; NAME is then the only model served',
       },
+      kernels: {
+        type: 'string',
+        default: 'auto',
+        requiresArg: true,
+        describe: `auto (those checked on this chip), portable, fast (all it can run), or of ${VARIANTS.join(',')}`,
+      },
+      profile: {
+        type: 'boolean',
+        default: false,
+        describe: 'time every kernel of every step (GET /v1/engine/profile); steps take somewhat longer',
+      },
+      'inject-delay': {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        default: [] as string[],
+        describe:
+          'a test aid: tokens come later by a share of their true time or by a time, ttft=8%, itl=8%, ttft=20ms or itl=2ms; may be given for each',
+      },
       validate: { type: 'boolean', default: false, describe: 'check every device call (slow; for tests)' },
       probe: { type: 'boolean', default: false, describe: 'choose the device, print one JSON line about it, and exit' },
       ceilings: {
@@ -153,7 +185,7 @@ export async function parseFlags(
   });
   if (shown !== '') return { show: shown };
   if (flags._.length > 0) throw usage(`unexpected argument "${flags._[0]}"`);
-  const twice = Object.entries(flags).find(([name, value]) => Array.isArray(value) && name !== 'lora' && name !== '_');
+  const twice = Object.entries(flags).find(([name, value]) => Array.isArray(value) && !LISTS.includes(name));
   if (twice !== undefined) throw usage(`--${twice[0]} is given more than once`);
   const nim = (flag: NimFlag): string | undefined => {
     const value = environment[NIM_VARIABLES[flag]];
@@ -192,12 +224,15 @@ export async function parseFlags(
         gpuMemory: flags['gpu-memory'] === undefined ? null : bytesOf('gpu-memory', flags['gpu-memory']),
         batchInvariant: flags['batch-invariant'],
         merge,
+        kernels: kernelsOf(flags.kernels),
+        profile: flags.profile,
         validate: flags.validate,
       },
       host: flags.host,
       port: wholeNumber('--port', flags.port, 0, 65535),
       loras,
       store: merge !== null ? null : storeOf(source, number('refresh')),
+      injectDelay: injectDelayOf(flags['inject-delay']),
     },
   };
 }
@@ -223,6 +258,12 @@ function refuseBesideMerge(flags: Record<string, unknown>): void {
   throw usage(`--merge-lora leaves no base model to put adapters on; leave out --${beside}`);
 }
 
+function injectDelayOf(values: readonly string[]): InjectDelay | null {
+  const parsed = parseInjectDelay(values);
+  if (typeof parsed === 'string') throw usage(`--inject-delay: ${parsed}`);
+  return parsed;
+}
+
 function storeOf(
   folder: string | undefined,
   { from, value }: { from: string; value: number | undefined },
@@ -239,9 +280,19 @@ function storeOf(
   return { folder: resolve(folder), refreshSeconds };
 }
 
-function weightsOf(weights: string): 'f16' {
-  if (weights === 'f16') return weights;
-  throw usage(`--weights: "${weights}" is not supported; accepted: f16`);
+function weightsOf(weights: string): WeightFormat {
+  const known = WEIGHT_FORMATS.find((format) => format === weights);
+  if (known !== undefined) return known;
+  throw usage(`--weights: "${weights}" is not supported; accepted: ${WEIGHT_FORMATS.join(', ')}`);
+}
+
+function kernelsOf(text: string): KernelChoice {
+  if (text === 'auto' || text === 'fast' || text === 'portable') return text;
+  const names = text.split(',').map((name) => name.trim());
+  const known = VARIANTS.filter((variant) => names.includes(variant));
+  const unknown = names.find((name) => !(VARIANTS as readonly string[]).includes(name));
+  if (unknown === undefined) return known;
+  throw usage(`--kernels: "${unknown}" is not known; accepted: auto, portable, fast, or some of ${VARIANTS.join(',')}`);
 }
 
 /** @param from the flag or variable that it came from, as errors name it */

@@ -13,6 +13,7 @@ import { EngineError } from './errors.ts';
 import type { ServeSettings } from './flags.ts';
 import { baseName } from './http/base-name.ts';
 import { createHttpServer, type HttpServer, listenError } from './http/server.ts';
+import { told } from './inject-delay.ts';
 import { AdapterStore } from './lora/store.ts';
 import { findModel } from './models/find-model.ts';
 import { loadTokenizer } from './models/tokenizer.ts';
@@ -26,7 +27,7 @@ let running: { core: EngineCore; server: HttpServer; store: AdapterStore | null 
 let stopping = false;
 
 async function serve(settings: ServeSettings, device: ChosenDevice): Promise<void> {
-  const { config, host, port, loras } = settings;
+  const { config, host, port, loras, injectDelay } = settings;
   await assertPortFree(host, port);
   const tokenizerOf = async () => loadTokenizer(await findModel(config.model, config.servedModelName));
   const [core, tokenizer] = await Promise.all([startCore(config, device, tell), asUsage(tokenizerOf)]);
@@ -45,9 +46,15 @@ async function serve(settings: ServeSettings, device: ChosenDevice): Promise<voi
   }
   const store = settings.store && new AdapterStore(core, settings.store, tell);
   await store?.start();
-  const server = createHttpServer({ core, tokenizer, log: tell });
+  const server = createHttpServer({ core, tokenizer, injectDelay, log: tell });
   const url = await server.listen(host, port);
   running = { core, server, store };
+  if (injectDelay !== null) {
+    const { ttft, itl } = injectDelay;
+    tell(
+      `--inject-delay: later than it could, by ttft ${ttft?.text ?? 'nothing'}, itl ${itl?.text ?? 'nothing'}; its times are no measurement`,
+    );
+  }
 
   const { geometry, merged, ...info } = core.info;
   announce({
@@ -60,6 +67,7 @@ async function serve(settings: ServeSettings, device: ChosenDevice): Promise<voi
     standIn: geometry.standIn,
     geometry,
     ...info,
+    injectDelay: told(injectDelay),
     adapters: core
       .adapters()
       .map(({ name, path, kind, format, rank, tier }) => ({ name, path, kind, format, rank, tier })),

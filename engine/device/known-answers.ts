@@ -14,6 +14,7 @@ import { type MatmulShape, matmul, matmulConstants, matmulGrid, matmulTile } fro
 import { rmsnorm, rmsnormConstants, rmsnormGrid } from '../kernels/rmsnorm.ts';
 import { sample, sampleConstants, sampleGrid } from '../kernels/sample.ts';
 import { shrink, shrinkConstants, shrinkGrid } from '../kernels/shrink.ts';
+import type { WeightLayout } from '../kernels/weight-format.ts';
 import { ResidentAdapter } from '../lora/slots.ts';
 import { Sequence } from '../scheduler/sequence.ts';
 import { type StepShape, StepWriter, stepCapacity } from '../scheduler/step-data.ts';
@@ -30,6 +31,7 @@ const COLUMNS = 256;
 const VOCAB = 96;
 const BEST = [17, 64];
 const EPS = 1e-5;
+const WEIGHTS: WeightLayout = { format: 'f16', pack: 1 };
 
 /** A whole number from -2 to 2; `of` tells the tensors apart. */
 const whole = (of: number, i: number, j: number): number => ((11 * of + 7 * i + 3 * j + i * j) % 5) - 2;
@@ -118,7 +120,7 @@ function problemsFor(device: GPUDevice, software: boolean): Problem[] {
   const tokens = words(
     table(WIDTH / 2, 32, (two, token) => pair(whole(X, token, 2 * two), whole(X, token, 2 * two + 1))),
   );
-  add(embed, embedConstants(WIDTH), embedGrid(WIDTH, ROWS), [unused, tokens, embedded], {
+  add(embed, embedConstants(WIDTH, WEIGHTS), embedGrid(WIDTH, ROWS), [unused, tokens, embedded], {
     buffer: embedded,
     expected: x,
     within: 0,
@@ -189,14 +191,21 @@ function problemsFor(device: GPUDevice, software: boolean): Problem[] {
     ];
     for (const [finish, hasLora, rows, at] of finishes) {
       const out = finish === 'swiglu' ? COLUMNS / 2 : COLUMNS;
-      const shape: MatmulShape = { k: WIDTH, n: COLUMNS, out, finish, rows: 'all', lora: hasLora ? lora : null };
+      const shared = { k: WIDTH, n: COLUMNS, out, rows: 'all', weights: WEIGHTS } as const;
+      const shape: MatmulShape = { ...shared, finish, lora: hasLora ? lora : null };
       const tile = matmulTile(rows, { software, batchInvariant: false });
       const y = empty(ROWS * out);
-      add(matmul, matmulConstants(shape, tile), matmulGrid(shape, tile, ROWS), [w, xs, y, residual, shrunk, b], {
-        buffer: y,
-        expected: table(ROWS, out, at),
-        within: finish === 'swiglu' ? 1e-4 : 0,
-      });
+      add(
+        matmul(WEIGHTS),
+        matmulConstants(shape, tile),
+        matmulGrid(shape, tile, ROWS),
+        [w, xs, y, residual, shrunk, b],
+        {
+          buffer: y,
+          expected: table(ROWS, out, at),
+          within: finish === 'swiglu' ? 1e-4 : 0,
+        },
+      );
     }
   }
 

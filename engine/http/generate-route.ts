@@ -6,6 +6,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { answerOf, usageOf } from './answers.ts';
 import { ApiError } from './api-error.ts';
+import type { DelayLine } from './delay-line.ts';
 import { EventStream } from './event-stream.ts';
 import { chatOf, completionOf, type Generation, type GenerationContext } from './generation.ts';
 import type { Metrics, RequestMeter } from './metrics.ts';
@@ -16,6 +17,8 @@ export interface GenerateContext extends GenerationContext {
   metrics: Metrics;
   /** When the request's body had been read, ns. */
   readAt(request: FastifyRequest): number;
+  /** Where tokens wait that are to come later than they do (--inject-delay); null: none are. */
+  line: DelayLine | null;
   log(line: string): void;
 }
 
@@ -43,8 +46,7 @@ async function answered(
 ): Promise<unknown> {
   const read = context.readAt(request);
   const meter = context.metrics.requestStarted(generation.adapter, read);
-  const create = (listener: GenerationListener) =>
-    new RunningGeneration(generation, { core: context.core, tokenizer: context.tokenizer, read }, listener);
+  const create = (listener: GenerationListener) => new RunningGeneration(generation, { ...context, read }, listener);
   if (reply.raw.destroyed || request.raw.socket.destroyed) {
     meter.cancelled(); // went away while its prompt was tokenized
     return reply.hijack();

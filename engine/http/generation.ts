@@ -186,6 +186,7 @@ function generation(
       topK: Math.max(0, body.top_k ?? 0),
       // 32 bits are what the device hashes; a request without a seed gets its own.
       seed: body.seed == null ? Math.floor(Math.random() * 2 ** 32) : body.seed >>> 0,
+      ...(body.hold_order == null ? {} : { order: body.hold_order }),
     },
     stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
     stream: body.stream === true,

@@ -7,7 +7,7 @@
  * A list is looked at up to its first wrong element: zod's own makes an issue for each, a second of the main thread for
  * a long list that is wrong throughout.
  * Names follow OpenAI's API reference; min_tokens, ignore_eos, top_k, add_special_tokens and continuous_usage_stats
- * follow vLLM's extensions of it.
+ * follow vLLM's extensions of it; hold_order is ours (EXTENSIONS.md).
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
@@ -66,6 +66,7 @@ const sampling = {
   stream: flag,
   stream_options: z.strictObject({ include_usage: flag, continuous_usage_stats: flag }).nullish(),
   user: z.string().nullish(),
+  hold_order: count(0),
   n: only(1),
   best_of: only(1),
   presence_penalty: only(0),

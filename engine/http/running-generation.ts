@@ -9,6 +9,7 @@ import type { EngineCore, SequenceHandle, SequenceListener, SequenceTimings, Tie
 import type { Tokenizer } from '../models/tokenizer.ts';
 import { ApiError, modelNotFound } from './api-error.ts';
 import { baseName } from './base-name.ts';
+import type { DelayedListener, DelayLine } from './delay-line.ts';
 import type { Generation } from './generation.ts';
 import { OutputText } from './output-text.ts';
 
@@ -48,7 +49,9 @@ export class RunningGeneration {
   readonly #text: OutputText;
   readonly #core: EngineCore;
   readonly #listener: GenerationListener;
+  readonly #line: DelayLine | null;
   #handle: SequenceHandle | null = null;
+  #delayed: DelayedListener | null = null;
   #ended = false;
   #firstContent: number | null = null;
   #lastContent: number | null = null;
@@ -57,12 +60,13 @@ export class RunningGeneration {
 
   constructor(
     generation: Generation,
-    context: { core: EngineCore; tokenizer: Tokenizer; read: number },
+    context: { core: EngineCore; tokenizer: Tokenizer; read: number; line: DelayLine | null },
     listener: GenerationListener,
   ) {
     this.generation = generation;
     this.#read = context.read;
     this.#core = context.core;
+    this.#line = context.line;
     this.#listener = listener;
     this.#text = new OutputText(context.tokenizer, generation.stop, generation.sequence.minTokens);
   }
@@ -76,7 +80,8 @@ export class RunningGeneration {
         this.#listener.onError(this.#errorOf(code, message));
       },
     };
-    this.#handle = this.#core.submit(this.generation.sequence, listener);
+    this.#delayed = this.#line?.listener(listener, this.#read) ?? null;
+    this.#handle = this.#core.submit(this.generation.sequence, this.#delayed ?? listener);
     if (this.#ended) this.#handle.cancel(); // by a stop string, before the handle was known
   }
 
@@ -88,6 +93,7 @@ export class RunningGeneration {
   cancel(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#delayed?.drop();
     this.#handle?.cancel();
   }
 

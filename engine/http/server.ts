@@ -9,13 +9,17 @@ import { type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { now } from '../clock.ts';
 import type { EngineCore } from '../core.ts';
 import { EngineError } from '../errors.ts';
+import { type InjectDelay, told } from '../inject-delay.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import { packageVersion } from '../version.ts';
 import { ApiError, asApiError } from './api-error.ts';
+import { DelayLine } from './delay-line.ts';
+import { driveRoutes } from './drive-route.ts';
 import { generateRoutes } from './generate-route.ts';
 import { loraRoutes } from './lora-route.ts';
 import { createMetrics } from './metrics.ts';
 import { modelsRoutes } from './models-route.ts';
+import { profileRoutes } from './profile-route.ts';
 import { residencyRoutes } from './residency-route.ts';
 import { tokenizeRoute } from './tokenize-route.ts';
 
@@ -32,11 +36,13 @@ export interface HttpServer {
 export interface ServerOptions {
   core: EngineCore;
   tokenizer: Tokenizer;
+  /** Makes it slower, for trying out what judges latency. */
+  injectDelay?: InjectDelay | null;
   /** Told what a person should know of: internal errors, broken streams. */
   log: (line: string) => void;
 }
 
-export function createHttpServer({ core, tokenizer, log }: ServerOptions): HttpServer {
+export function createHttpServer({ core, tokenizer, injectDelay = null, log }: ServerOptions): HttpServer {
   const answerError = (error: unknown, reply: FastifyReply) => {
     const answer = asApiError(error, log);
     void reply.status(answer.status).send(answer.body());
@@ -79,15 +85,19 @@ export function createHttpServer({ core, tokenizer, log }: ServerOptions): HttpS
     return reply.send({ status: 'ok' });
   });
   const version = packageVersion();
-  app.get('/version', () => ({ version }));
+  const slowed = injectDelay === null ? {} : { inject_delay: told(injectDelay) };
+  app.get('/version', () => ({ version, ...slowed }));
   app.get('/metrics', async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );
   modelsRoutes(app, core);
   loraRoutes(app, core);
   residencyRoutes(app, core);
+  profileRoutes(app, core);
+  driveRoutes(app, core);
   tokenizeRoute(app, { core, tokenizer });
-  generateRoutes(app, { core, tokenizer, metrics, readAt, log });
+  const line = injectDelay && new DelayLine(injectDelay);
+  generateRoutes(app, { core, tokenizer, metrics, readAt, line, log });
 
   return {
     async listen(host, port) {

@@ -1,18 +1,25 @@
 /** W' = W + scale · B · A: the lengths of its rows for DoRA, or itself for merged mode. See fold.wgsl. */
 import type { GroupShape, LoraLayout } from '../transformer/dimensions.ts';
 import { defineKernel, type Grid } from './kernel.ts';
+import { layoutConstants, type WeightLayout } from './weight-format.ts';
 
 const BINDINGS = ['read', 'write', 'read', 'read', 'read', 'write'] as const;
 
 /** place, w, a, b, m -> marks: column words (w is not changed) */
-export const foldColumns = defineKernel('fold', BINDINGS, { entry: 'columns' });
-/** place, w, a, b, m -> w, marks: what does not fit f16 */
-export const foldMerge = defineKernel('fold', BINDINGS, { entry: 'merge' });
+export const foldColumns = defineKernel('fold', BINDINGS, { entry: 'columns', parts: ['weight-words'] });
+/** place, w, a, b, m -> w, which must be f16, and marks: what does not fit it */
+export const foldMerge = defineKernel('fold', BINDINGS, { entry: 'merge', parts: ['weight-words'] });
 
 /** Words of `place` before its pages. */
 export const PLACE_WORDS = 4;
 
-export function foldConstants({ group, k, n, slices }: GroupShape, layout: LoraLayout, software: boolean) {
+/** @param weights layout of W */
+export function foldConstants(
+  { group, k, n, slices }: GroupShape,
+  layout: LoraLayout,
+  weights: WeightLayout,
+  software: boolean,
+) {
   // On a CPU splitting K buys nothing; a GPU needs the invocations.
   const kSplit = software ? 1 : 32;
   const { aAt, bAt } = layout.groups[group];
@@ -27,6 +34,7 @@ export function foldConstants({ group, k, n, slices }: GroupShape, layout: LoraL
     FIRST: layout.groupColumns[group],
     KSPLIT: kSplit,
     THREADS: 8 * kSplit,
+    ...layoutConstants(weights),
   };
 }
 

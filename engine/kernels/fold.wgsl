@@ -7,7 +7,7 @@
 // throughout; rounding to f16 is by integers, to nearest even, since pack2x16float may round either way.
 //
 // place: rank, scale (f32 bits), 1 when m is to be looked at, 0, then the adapter's pages
-// w: f16 tiles [N / 32][K / 2][32]    a: [page][SLICES][8 ranks][K / 2] at A_AT    b: [page][4 rank pairs][N] at B_AT
+// w: [N, K] of weight-format.ts, which `merge` needs in f16    a: [page][SLICES][8 ranks][K / 2] at A_AT    b: [page][4 rank pairs][N] at B_AT
 // m: f32 bits, a column of every group, NaN where a module has none; this group's N begin at FIRST
 // marks, likewise: `columns` replaces the low half of each word; `merge` writes 0, or 1 + the first k that f16 cannot hold
 // Grid: (N / 32, 1); workgroup 8 * KSPLIT.
@@ -65,9 +65,18 @@ fn slice_of(n: u32) -> u32 {
   return select(0u, 1u, n >= SLICE1) + select(0u, 1u, n >= SLICE2);
 }
 
-// Word of (column, pair); those of the three columns after it follow.
-fn word_of(column: u32, pair: u32) -> u32 {
-  return ((column / 32u) * (K / 2u) + pair) * 32u + column % 32u;
+// Values 2 * pair and 2 * pair + 1 of a row of W.
+fn pair_of(column: u32, pair: u32) -> vec2f {
+  if (FORMAT == 0u) { return unpack2x16float(w[half_word(column, pair, K)]); }
+  let bits = select(8u, 4u, FORMAT == 2u);
+  let block = (column / 32u * (K / 64u) + pair / 32u) * (2u * bits + 1u) * 32u;
+  let first = pair % 32u * 2u * bits; // bit of the first within the column's part of the block
+  let word = w[block + word_in_tile(first / 32u, column % 32u)];
+  let scales = unpack2x16float(w[block + bits * 64u + column % 32u]);
+  // Nibbles are q + 8: with their highest bit turned over, two's complement like the bytes.
+  let stored = bitcast<i32>(select(word, word ^ 0x88888888u, FORMAT == 2u));
+  let q = vec2i(extractBits(stored, first % 32u, bits), extractBits(stored, first % 32u + bits, bits));
+  return vec2f(q) * select(scales.x, scales.y, pair % 32u >= 16u);
 }
 
 // scale · B · A of rows column .. column + 3, pairs first .. first + 3; those past the end repeat the last.
@@ -116,11 +125,11 @@ fn change(column: u32, first: u32) -> Pairs {
 }
 
 // The squares of one pair of four rows of W', added up by row.
-fn squared(at: u32, even: vec4f, odd: vec4f) -> vec4f {
-  let w0 = unpack2x16float(w[at]);
-  let w1 = unpack2x16float(w[at + 1u]);
-  let w2 = unpack2x16float(w[at + 2u]);
-  let w3 = unpack2x16float(w[at + 3u]);
+fn squared(column: u32, pair: u32, even: vec4f, odd: vec4f) -> vec4f {
+  let w0 = pair_of(column, pair);
+  let w1 = pair_of(column + 1u, pair);
+  let w2 = pair_of(column + 2u, pair);
+  let w3 = pair_of(column + 3u, pair);
   let x = vec4f(w0.x, w1.x, w2.x, w3.x) + even;
   let y = vec4f(w0.y, w1.y, w2.y, w3.y) + odd;
   return x * x + y * y;
@@ -131,11 +140,10 @@ fn squares_of(column: u32, begin: u32, end: u32) -> vec4f {
   var total = vec4f();
   for (var pair = begin; pair < end; pair += 4u) {
     let changed = change(column, pair);
-    let at = word_of(column, pair);
-    total += squared(at, changed.e0, changed.o0);
-    if (pair + 1u < end) { total += squared(at + 32u, changed.e1, changed.o1); }
-    if (pair + 2u < end) { total += squared(at + 64u, changed.e2, changed.o2); }
-    if (pair + 3u < end) { total += squared(at + 96u, changed.e3, changed.o3); }
+    total += squared(column, pair, changed.e0, changed.o0);
+    if (pair + 1u < end) { total += squared(column, pair + 1u, changed.e1, changed.o1); }
+    if (pair + 2u < end) { total += squared(column, pair + 2u, changed.e2, changed.o2); }
+    if (pair + 3u < end) { total += squared(column, pair + 3u, changed.e3, changed.o3); }
   }
   return total;
 }
@@ -191,16 +199,17 @@ fn merged(bits: u32, old: f32, change_of: f32, g: f32) -> u32 {
 }
 
 // Replaces one pair of four rows. Gives `marked`, or where that is 0 and f16 cannot hold an element, 1 + its k.
-fn replaced(at: u32, pair: u32, even: vec4f, odd: vec4f, g: vec4f, marked: vec4u) -> vec4u {
+fn replaced(column: u32, pair: u32, even: vec4f, odd: vec4f, g: vec4f, marked: vec4u) -> vec4u {
   var mark = marked;
   for (var row = 0u; row < 4u; row++) {
-    let bits = w[at + row];
+    let at = half_word(column + row, pair, K);
+    let bits = w[at];
     let old = unpack2x16float(bits);
     let low = merged(bits & 0xffffu, old.x, even[row], g[row]);
     let high = merged(bits >> 16u, old.y, odd[row], g[row]);
     if (mark[row] == 0u && (low & INFINITE) == INFINITE) { mark[row] = 1u + 2u * pair; }
     if (mark[row] == 0u && (high & INFINITE) == INFINITE) { mark[row] = 2u + 2u * pair; }
-    w[at + row] = low | (high << 16u);
+    w[at] = low | (high << 16u);
   }
   return mark;
 }
@@ -226,11 +235,10 @@ fn merge(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) i
   }
   for (var pair = begin; pair < end; pair += 4u) {
     let changed = change(column, pair);
-    let at = word_of(column, pair);
-    first = replaced(at, pair, changed.e0, changed.o0, g, first);
-    if (pair + 1u < end) { first = replaced(at + 32u, pair + 1u, changed.e1, changed.o1, g, first); }
-    if (pair + 2u < end) { first = replaced(at + 64u, pair + 2u, changed.e2, changed.o2, g, first); }
-    if (pair + 3u < end) { first = replaced(at + 96u, pair + 3u, changed.e3, changed.o3, g, first); }
+    first = replaced(column, pair, changed.e0, changed.o0, g, first);
+    if (pair + 1u < end) { first = replaced(column, pair + 1u, changed.e1, changed.o1, g, first); }
+    if (pair + 2u < end) { first = replaced(column, pair + 2u, changed.e2, changed.o2, g, first); }
+    if (pair + 3u < end) { first = replaced(column, pair + 3u, changed.e3, changed.o3, g, first); }
   }
   firsts[index] = first;
   workgroupBarrier();

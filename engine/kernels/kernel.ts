@@ -48,13 +48,25 @@ export interface Call {
   readonly group: GPUBindGroup;
 }
 
-export function dispatch(pass: GPUComputePassEncoder, call: Call, grid: Grid): void {
+/** What dispatches are recorded into: a compute pass, or one that times them (device/timed-pass.ts). */
+export interface Pass {
+  setPipeline(pipeline: GPUComputePipeline): void;
+  setBindGroup(index: number, group: GPUBindGroup): void;
+  dispatchWorkgroups(x: number, y?: number, z?: number): void;
+  /** Told, by whoever records, which part of a step follows. */
+  stage?(name: string): void;
+}
+
+export function dispatch(pass: Pass, call: Call, grid: Grid): void {
   pass.setPipeline(call.pipeline);
   pass.setBindGroup(0, call.group);
   pass.dispatchWorkgroups(...grid);
 }
 
 const fileOf = (name: string): string => readFileSync(new URL(`./${name}.wgsl`, import.meta.url), 'utf8');
+
+/** Equal for kernels of the same text. */
+const sourceKey = ({ name, parts, enable, fixed }: Kernel): string => JSON.stringify([name, parts, enable, fixed]);
 
 /** A kernel's whole text. */
 export function sourceOf({ name, parts, enable, fixed }: Kernel): string {
@@ -91,7 +103,7 @@ export class KernelCompiler {
   ): Promise<CompiledKernel> {
     const dynamicOffset = options.dynamicOffset ?? false;
     const layout = this.layout(kernel, dynamicOffset);
-    const key = JSON.stringify([kernel.name, kernel.entry, kernel.fixed, dynamicOffset, constants]);
+    const key = JSON.stringify([sourceKey(kernel), kernel.entry, dynamicOffset, constants]);
     const making = this.pipelines.get(key) ?? this.makePipeline(kernel, constants, layout);
     this.pipelines.set(key, making);
     const pipeline = await making;
@@ -127,7 +139,7 @@ export class KernelCompiler {
   }
 
   private module(kernel: Kernel): Promise<GPUShaderModule> {
-    const key = JSON.stringify([kernel.name, kernel.fixed]);
+    const key = sourceKey(kernel);
     let made = this.modules.get(key);
     if (!made) {
       made = this.makeModule(kernel);

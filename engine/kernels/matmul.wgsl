@@ -2,229 +2,222 @@
 //
 // The LoRA term is part of the epilogue, before the nonlinearity: each row adds its own adapter's B over that adapter's
 // true rank; rows of the base model skip it. finish is nothing, + residual (RESIDUAL), or silu(gate) * up (SWIGLU).
-// g (DoRA's m / n of each output column; Liu et al. 2024, arXiv 2402.09353, equation 5) and bias are read for the rows whose
-// slot entry's fourth word is not 0: it is 1 + the number of the slot whose column words hold them.
 //
-// W: f16 tiles [N / 32][K / 2][32] in u32    x: f32 [rows, K]    y, residual: f32 [rows, OUT]
-// s: f32 [rows, SLICES, RANKS], written by shrink.wgsl    b: f16 pool, [page][4 rank pairs][N] at B_AT, and behind all
-// pages the column words, f16(g - 1) low and f16(bias) high: slots are COLUMN_WORDS apart, this projection's N at COLUMNS_AT
-// Each invocation makes TM rows x TN columns (32 apart, so that neighbouring lanes read neighbouring words), all of K in
-// order; with KSPLIT > 1 the KSPLIT lanes of a column take contiguous parts of K, summed in order afterwards.
-// With SWIGLU, W holds gate rows and then up rows (N / 2 each), and half of an invocation's columns are the ups.
-// Grid: (N / (32 * TN), ceil(rows / TM)); workgroup 32 * KSPLIT. f32 accumulation throughout.
+// W: as weight-format.ts lays it out (FORMAT, PACK), read by parts/multiply-*.wgsl and parts/words-*.wgsl
+// x: f32 [rows, K]    y, residual: f32 [rows, OUT]
+// s: f32 [rows, SLICES, RANKS], written by shrink.wgsl    b: f16 pool, see parts/expand-columns.wgsl
+// Each invocation makes TM rows of four neighbouring columns (TN 8: of two such quads at once), all of K in order; with
+// KSPLIT > 1 the KSPLIT lanes of a quad take contiguous parts of K, summed in order afterwards.
+// With SWIGLU, W holds gate rows and then up rows (N / 2 each): an invocation makes a quad of gates and their ups.
+// Grid: (N / (LANES * columns of an invocation), ceil(rows / TM)); workgroup LANES * KSPLIT. f32 accumulation throughout.
 
 override K: u32;
 override N: u32;
 override OUT: u32;
 override TM: u32 = 8u; // 1, 2, 4 or 8
-override TN: u32 = 4u; // 1, 2 or 4; not 1 with SWIGLU
-override KSPLIT: u32 = 1u; // KSPLIT * TM <= 16
+override TN: u32 = 4u; // columns at once: 4 or 8
+override LANES: u32 = 32u;
+override KSPLIT: u32 = 1u; // KSPLIT * TM * LANES <= 512
+override THREADS: u32 = 32u; // LANES * KSPLIT
 override RESIDUAL: u32 = 0u;
 override SWIGLU: u32 = 0u;
-override LORA: u32 = 0u;
-override SLICES: u32 = 1u;
-override SLICE1: u32 = 0xffffffffu; // first column of the second slice
-override SLICE2: u32 = 0xffffffffu; // and of the third
-override RANKS: u32 = 8u;
-override B_AT: u32 = 0u;
-override COLUMNS_AT: u32 = 0u;
-override COLUMN_WORDS: u32 = 0u;
+override FORMAT: u32 = 0u; // 0 f16, 1 int8, 2 int4
+override PACK: u32 = 1u;
 override ROW_COUNT: u32; // header word that holds the number of rows
-override ROWS_AT: u32;
-override SLOTS_AT: u32;
-override PAGES_AT: u32;
-override THREADS: u32 = 32u; // 32 * KSPLIT
+
+// Of one column: its words, and those of them that lanes which split K must not share.
+override WORDS = K / (2u << FORMAT);
+override SHARE = select(16u >> FORMAT, TURN, FORMAT == 0u);
+// Quads of an invocation.
+override QUADS = select(1u, 2u, SWIGLU != 0u || TN == 8u);
 
 @group(0) @binding(0) var<storage, read> step: array<u32>;
-@group(0) @binding(1) var<storage, read> w: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<vec4u>;
+@group(0) @binding(2) var<storage, read> x: array<vec2f>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read> s: array<f32>;
-@group(0) @binding(6) var<storage, read> b: array<u32>;
+@group(0) @binding(5) var<storage, read> s: array<vec2f>;
+@group(0) @binding(6) var<storage, read> b: array<vec4u>;
 
-var<workgroup> parts: array<vec4f, 512>;
+var<workgroup> parts: array<vec4f, 1024>; // [quad][part][row][lane]
 
-// Column of component j.
-fn column(first: u32, j: u32) -> u32 {
-  if (SWIGLU != 0u) {
-    let half = TN / 2u;
-    return select(first + j * 32u, N / 2u + first + (j - half) * 32u, j >= half);
+// Of up to 8 rows: where x begins, in pairs.
+struct Rows {
+  r0: u32,
+  r1: u32,
+  r2: u32,
+  r3: u32,
+  r4: u32,
+  r5: u32,
+  r6: u32,
+  r7: u32,
+}
+
+// Sums of a quad for each row.
+struct Sums {
+  s0: vec4f,
+  s1: vec4f,
+  s2: vec4f,
+  s3: vec4f,
+  s4: vec4f,
+  s5: vec4f,
+  s6: vec4f,
+  s7: vec4f,
+}
+
+// Two neighbouring values of the four columns of a quad.
+struct Pair {
+  even: vec4f,
+  odd: vec4f,
+}
+
+fn halves_of(q: vec4u) -> Pair {
+  let c0 = unpack2x16float(q.x);
+  let c1 = unpack2x16float(q.y);
+  let c2 = unpack2x16float(q.z);
+  let c3 = unpack2x16float(q.w);
+  return Pair(vec4f(c0.x, c1.x, c2.x, c3.x), vec4f(c0.y, c1.y, c2.y, c3.y));
+}
+
+// Adds pair `at` of x times a pair of the first quad, and with TN 8 of the second.
+fn add(a: ptr<function, Sums>, c: ptr<function, Sums>, rows: Rows, at: u32, p: Pair, q: Pair) {
+  let x0 = x[rows.r0 + at];
+  (*a).s0 += p.even * x0.x + p.odd * x0.y;
+  if (TN == 8u) { (*c).s0 += q.even * x0.x + q.odd * x0.y; }
+  if (TM == 1u) { return; }
+  let x1 = x[rows.r1 + at];
+  (*a).s1 += p.even * x1.x + p.odd * x1.y;
+  if (TN == 8u) { (*c).s1 += q.even * x1.x + q.odd * x1.y; }
+  if (TM == 2u) { return; }
+  let x2 = x[rows.r2 + at];
+  (*a).s2 += p.even * x2.x + p.odd * x2.y;
+  if (TN == 8u) { (*c).s2 += q.even * x2.x + q.odd * x2.y; }
+  let x3 = x[rows.r3 + at];
+  (*a).s3 += p.even * x3.x + p.odd * x3.y;
+  if (TN == 8u) { (*c).s3 += q.even * x3.x + q.odd * x3.y; }
+  if (TM == 4u) { return; }
+  let x4 = x[rows.r4 + at];
+  (*a).s4 += p.even * x4.x + p.odd * x4.y;
+  if (TN == 8u) { (*c).s4 += q.even * x4.x + q.odd * x4.y; }
+  let x5 = x[rows.r5 + at];
+  (*a).s5 += p.even * x5.x + p.odd * x5.y;
+  if (TN == 8u) { (*c).s5 += q.even * x5.x + q.odd * x5.y; }
+  let x6 = x[rows.r6 + at];
+  (*a).s6 += p.even * x6.x + p.odd * x6.y;
+  if (TN == 8u) { (*c).s6 += q.even * x6.x + q.odd * x6.y; }
+  let x7 = x[rows.r7 + at];
+  (*a).s7 += p.even * x7.x + p.odd * x7.y;
+  if (TN == 8u) { (*c).s7 += q.even * x7.x + q.odd * x7.y; }
+}
+
+fn keep(at: u32, sums: Sums) {
+  parts[at] = sums.s0;
+  if (TM > 1u) { parts[at + LANES] = sums.s1; }
+  if (TM > 2u) {
+    parts[at + 2u * LANES] = sums.s2;
+    parts[at + 3u * LANES] = sums.s3;
   }
-  return first + j * 32u;
-}
-
-fn slice_of(n: u32) -> u32 {
-  return select(0u, 1u, n >= SLICE1) + select(0u, 1u, n >= SLICE2);
-}
-
-fn adapt(row: u32, first: u32, product: vec4f) -> vec4f {
-  let slot = step[step[ROWS_AT] + row * 4u + 3u];
-  if (slot == 0xffffffffu) { return product; }
-  let entry = step[SLOTS_AT] + slot * 4u;
-  let rank = step[entry];
-  let pages = step[PAGES_AT] + step[entry + 2u];
-  let c = vec4u(column(first, 0u), column(first, 1u), column(first, 2u), column(first, 3u));
-  let at = vec4u(row * SLICES) * RANKS
-    + vec4u(slice_of(c.x), slice_of(c.y), slice_of(c.z), slice_of(c.w)) * RANKS;
-  var sum = vec4f();
-  for (var r = 0u; r < rank; r += 2u) {
-    let line = B_AT + (step[pages + r / 8u] * 4u + (r % 8u) / 2u) * N;
-    let b0 = unpack2x16float(b[line + c.x]);
-    sum.x += b0.x * s[at.x + r] + b0.y * s[at.x + r + 1u];
-    if (TN > 1u) {
-      let b1 = unpack2x16float(b[line + c.y]);
-      sum.y += b1.x * s[at.y + r] + b1.y * s[at.y + r + 1u];
-    }
-    if (TN > 2u) {
-      let b2 = unpack2x16float(b[line + c.z]);
-      sum.z += b2.x * s[at.z + r] + b2.y * s[at.z + r + 1u];
-      let b3 = unpack2x16float(b[line + c.w]);
-      sum.w += b3.x * s[at.w + r] + b3.y * s[at.w + r + 1u];
-    }
-  }
-  let adapted = product + sum * bitcast<f32>(step[entry + 1u]);
-  let columns = step[entry + 3u];
-  if (columns == 0u) { return adapted; }
-  return scale_columns(adapted, vec4u(COLUMNS_AT + (columns - 1u) * COLUMN_WORDS) + c);
-}
-
-fn scale_columns(v: vec4f, at: vec4u) -> vec4f {
-  var scaled = v;
-  let c0 = unpack2x16float(b[at.x]);
-  scaled.x += v.x * c0.x + c0.y;
-  if (TN > 1u) {
-    let c1 = unpack2x16float(b[at.y]);
-    scaled.y += v.y * c1.x + c1.y;
-  }
-  if (TN > 2u) {
-    let c2 = unpack2x16float(b[at.z]);
-    scaled.z += v.z * c2.x + c2.y;
-    let c3 = unpack2x16float(b[at.w]);
-    scaled.w += v.w * c3.x + c3.y;
-  }
-  return scaled;
-}
-
-fn silu(v: f32) -> f32 {
-  return v / (1.0 + exp(-v));
-}
-
-fn store(row: u32, n: u32, v: f32) {
-  if (n >= OUT) { return; }
-  let i = row * OUT + n;
-  if (RESIDUAL != 0u) { y[i] = residual[i] + v; } else { y[i] = v; }
-}
-
-fn finish(row: u32, rows: u32, first: u32, product: vec4f) {
-  if (row >= rows) { return; }
-  var v = product;
-  if (LORA != 0u) { v = adapt(row, first, v); }
-  if (SWIGLU != 0u) {
-    if (TN == 2u) {
-      store(row, first, silu(v.x) * v.y);
-    } else {
-      store(row, first, silu(v.x) * v.z);
-      store(row, first + 32u, silu(v.y) * v.w);
-    }
-  } else {
-    store(row, first, v.x);
-    if (TN > 1u) { store(row, first + 32u, v.y); }
-    if (TN > 2u) {
-      store(row, first + 64u, v.z);
-      store(row, first + 96u, v.w);
-    }
+  if (TM > 4u) {
+    parts[at + 4u * LANES] = sums.s4;
+    parts[at + 5u * LANES] = sums.s5;
+    parts[at + 6u * LANES] = sums.s6;
+    parts[at + 7u * LANES] = sums.s7;
   }
 }
 
-fn total(m: u32, lane: u32, own: vec4f) -> vec4f {
+// Rows and quads are gone through in loops once they are summed: compilers take long over sixteen copies of what follows.
+fn sum_of(sums: Sums, row: u32) -> vec4f {
+  var sum = sums.s0;
+  if (TM > 1u) { sum = select(sum, sums.s1, row == 1u); }
+  if (TM > 2u) {
+    sum = select(sum, sums.s2, row == 2u);
+    sum = select(sum, sums.s3, row == 3u);
+  }
+  if (TM > 4u) {
+    sum = select(sum, sums.s4, row == 4u);
+    sum = select(sum, sums.s5, row == 5u);
+    sum = select(sum, sums.s6, row == 6u);
+    sum = select(sum, sums.s7, row == 7u);
+  }
+  return sum;
+}
+
+// The product of a row and a quad. `own` is this lane's sum of it.
+fn total(quad: u32, row: u32, lane: u32, own: vec4f) -> vec4f {
   if (KSPLIT == 1u) { return own; }
   var sum = vec4f();
-  for (var part = 0u; part < KSPLIT; part++) { sum += parts[(part * TM + m) * 32u + lane]; }
+  for (var part = 0u; part < KSPLIT; part++) { sum += parts[((quad * KSPLIT + part) * TM + row) * LANES + lane]; }
   return sum;
+}
+
+fn store_one(row: u32, n: u32, v: f32) {
+  if (n >= OUT) { return; }
+  let at = row * OUT + n;
+  if (RESIDUAL != 0u) { y[at] = residual[at] + v; } else { y[at] = v; }
+}
+
+fn store(row: u32, n: u32, v: vec4f) {
+  store_one(row, n, v.x);
+  store_one(row, n + 1u, v.y);
+  store_one(row, n + 2u, v.z);
+  store_one(row, n + 3u, v.w);
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) index: u32) {
-  let rows = step[ROW_COUNT];
-  let lane = index % 32u;
-  let part = index / 32u;
+  let count = step[ROW_COUNT];
+  let lane = index % LANES;
+  let part = index / LANES;
   let r0 = group.y * TM;
-  let first = group.x * 32u * select(TN, TN / 2u, SWIGLU != 0u) + lane;
-  let last = rows - 1u;
-  // Word of (column, pair 0); a column's pairs are 32 words apart.
-  let c0 = column(first, 0u);
-  let c1 = column(first, 1u);
-  let c2 = column(first, 2u);
-  let c3 = column(first, 3u);
-  let w0 = (c0 / 32u) * (K / 2u) * 32u + c0 % 32u;
-  let w1 = (c1 / 32u) * (K / 2u) * 32u + c1 % 32u;
-  let w2 = (c2 / 32u) * (K / 2u) * 32u + c2 % 32u;
-  let w3 = (c3 / 32u) * (K / 2u) * 32u + c3 % 32u;
-  let x0 = min(r0, last) * K;
-  let x1 = min(r0 + 1u, last) * K;
-  let x2 = min(r0 + 2u, last) * K;
-  let x3 = min(r0 + 3u, last) * K;
-  let x4 = min(r0 + 4u, last) * K;
-  let x5 = min(r0 + 5u, last) * K;
-  let x6 = min(r0 + 6u, last) * K;
-  let x7 = min(r0 + 7u, last) * K;
-  var a0 = vec4f();
-  var a1 = vec4f();
-  var a2 = vec4f();
-  var a3 = vec4f();
-  var a4 = vec4f();
-  var a5 = vec4f();
-  var a6 = vec4f();
-  var a7 = vec4f();
-  let pairs = (K / 2u + KSPLIT - 1u) / KSPLIT;
-  let end = min((part + 1u) * pairs, K / 2u);
-  for (var pair = part * pairs; pair < end; pair++) {
-    let q0 = unpack2x16float(w[w0 + pair * 32u]);
-    var even = vec4f(q0.x, 0.0, 0.0, 0.0);
-    var odd = vec4f(q0.y, 0.0, 0.0, 0.0);
-    if (TN > 1u) {
-      let q1 = unpack2x16float(w[w1 + pair * 32u]);
-      even.y = q1.x;
-      odd.y = q1.y;
+  let last = count - 1u;
+  let rows = Rows(
+    min(r0, last) * (K / 2u),
+    min(r0 + 1u, last) * (K / 2u),
+    min(r0 + 2u, last) * (K / 2u),
+    min(r0 + 3u, last) * (K / 2u),
+    min(r0 + 4u, last) * (K / 2u),
+    min(r0 + 5u, last) * (K / 2u),
+    min(r0 + 6u, last) * (K / 2u),
+    min(r0 + 7u, last) * (K / 2u),
+  );
+  let n = (group.x * LANES + lane) * select(4u, 8u, TN == 8u && SWIGLU == 0u);
+  let m = select(n + 4u, N / 2u + n, SWIGLU != 0u);
+  let each = (WORDS / SHARE + KSPLIT - 1u) / KSPLIT * SHARE;
+  let begin = min(part * each, WORDS);
+  let end = min(begin + each, WORDS);
+  var a = Sums();
+  var c = Sums();
+  if (SWIGLU != 0u && TN == 4u) {
+    // Twice around one loop, not two loops: compilers on the CPU keep less in registers the longer a shader is.
+    var none = Sums();
+    for (var quad = 0u; quad < 2u; quad++) {
+      a = c;
+      c = Sums();
+      multiply(&c, &none, rows, select(n, m, quad == 1u), m, begin, end);
     }
-    if (TN > 2u) {
-      let q2 = unpack2x16float(w[w2 + pair * 32u]);
-      let q3 = unpack2x16float(w[w3 + pair * 32u]);
-      even.z = q2.x;
-      odd.z = q2.y;
-      even.w = q3.x;
-      odd.w = q3.y;
-    }
-    let k = 2u * pair;
-    a0 += even * x[x0 + k] + odd * x[x0 + k + 1u];
-    if (TM > 1u) { a1 += even * x[x1 + k] + odd * x[x1 + k + 1u]; }
-    if (TM > 2u) { a2 += even * x[x2 + k] + odd * x[x2 + k + 1u]; }
-    if (TM > 3u) { a3 += even * x[x3 + k] + odd * x[x3 + k + 1u]; }
-    if (TM > 4u) { a4 += even * x[x4 + k] + odd * x[x4 + k + 1u]; }
-    if (TM > 5u) { a5 += even * x[x5 + k] + odd * x[x5 + k + 1u]; }
-    if (TM > 6u) { a6 += even * x[x6 + k] + odd * x[x6 + k + 1u]; }
-    if (TM > 7u) { a7 += even * x[x7 + k] + odd * x[x7 + k + 1u]; }
+  } else {
+    multiply(&a, &c, rows, n, m, begin, end);
   }
   if (KSPLIT > 1u) {
-    let at = part * TM * 32u + lane;
-    parts[at] = a0;
-    if (TM > 1u) { parts[at + 32u] = a1; }
-    if (TM > 2u) { parts[at + 64u] = a2; }
-    if (TM > 3u) { parts[at + 96u] = a3; }
-    if (TM > 4u) { parts[at + 128u] = a4; }
-    if (TM > 5u) { parts[at + 160u] = a5; }
-    if (TM > 6u) { parts[at + 192u] = a6; }
-    if (TM > 7u) { parts[at + 224u] = a7; }
+    keep(part * TM * LANES + lane, a);
+    if (QUADS == 2u) { keep((KSPLIT + part) * TM * LANES + lane, c); }
     workgroupBarrier();
     if (part > 0u) { return; }
   }
-  finish(r0, rows, first, total(0u, lane, a0));
-  if (TM > 1u) { finish(r0 + 1u, rows, first, total(1u, lane, a1)); }
-  if (TM > 2u) { finish(r0 + 2u, rows, first, total(2u, lane, a2)); }
-  if (TM > 3u) { finish(r0 + 3u, rows, first, total(3u, lane, a3)); }
-  if (TM > 4u) { finish(r0 + 4u, rows, first, total(4u, lane, a4)); }
-  if (TM > 5u) { finish(r0 + 5u, rows, first, total(5u, lane, a5)); }
-  if (TM > 6u) { finish(r0 + 6u, rows, first, total(6u, lane, a6)); }
-  if (TM > 7u) { finish(r0 + 7u, rows, first, total(7u, lane, a7)); }
+  for (var row = 0u; row < min(TM, count - r0); row++) {
+    var gate: vec4f;
+    for (var quad = 0u; quad < QUADS; quad++) {
+      var own = sum_of(a, row);
+      if (QUADS == 2u) { own = select(own, sum_of(c, row), quad == 1u); }
+      let column = select(n, m, quad == 1u);
+      let v = adapt(r0 + row, column, total(quad, row, lane, own));
+      if (SWIGLU == 0u) {
+        store(r0 + row, column, v);
+      } else if (quad == 0u) {
+        gate = v;
+      } else {
+        store(r0 + row, n, silu(gate) * v);
+      }
+    }
+  }
 }

@@ -4,8 +4,9 @@
  */
 import type { Amplitude } from '../lora/random-f16.ts';
 import { type CompiledKernel, defineKernel, type KernelCompiler } from './kernel.ts';
+import { BLOCK_DEPTH, LANES, type WeightLayout, wordsOf } from './weight-format.ts';
 
-const ENTRIES = ['base', 'lora_a', 'lora_b'] as const;
+const ENTRIES = ['base', 'blocks', 'lora_a', 'lora_b'] as const;
 export type RandomEntry = (typeof ENTRIES)[number];
 
 /** parameters -> weights; one kernel an entry point */
@@ -21,7 +22,7 @@ export interface RandomJob {
   entry: RandomEntry;
   key: number;
   amplitude: Amplitude;
-  /** Words to write (lora_b: pairs x rows), first of them at word `first`. */
+  /** Words to write (lora_b: pairs x rows; blocks: columns of blocks), first of them at word `first`. */
   words: number;
   first: number;
   /** in / 2; for lora_b the stride between rank pairs. */
@@ -29,6 +30,25 @@ export interface RandomJob {
   rank?: number;
   page?: number;
   rows?: number;
+  /** base and blocks: words of a column that lie together; 1 by default. */
+  pack?: number;
+  /** blocks: of a q, 8 or 4. */
+  bits?: number;
+}
+
+/**
+ * What of a job follows from the layout, for `columns` of a matrix from column `at` on.
+ * @param columns and `at`: whole tiles
+ */
+export function randomColumns(
+  layout: WeightLayout,
+  { at, columns, k }: { at: number; columns: number; k: number },
+): Omit<RandomJob, 'key' | 'amplitude'> {
+  const { format, pack } = layout;
+  const shared = { first: wordsOf(layout, at, k), halfIn: k / 2, pack };
+  if (format === 'f16') return { ...shared, entry: 'base', words: (columns * k) / 2 };
+  if (columns % LANES !== 0) throw new Error(`${columns} columns are no whole tiles of ${LANES}`);
+  return { ...shared, entry: 'blocks', words: columns * (k / BLOCK_DEPTH), bits: format === 'int8' ? 8 : 4 };
 }
 
 export class RandomWeights {
@@ -51,8 +71,8 @@ export class RandomWeights {
     const compiled = await Promise.all(
       randomWeights.map((kernel) => compiler.compile(kernel, {}, { dynamicOffset: true })),
     );
-    const [base, loraA, loraB] = compiled as [CompiledKernel, CompiledKernel, CompiledKernel];
-    return new RandomWeights(compiler.device, { base, lora_a: loraA, lora_b: loraB });
+    const kernels = Object.fromEntries(ENTRIES.map((entry, i) => [entry, compiled[i]]));
+    return new RandomWeights(compiler.device, kernels as Record<RandomEntry, CompiledKernel>);
   }
 
   /** Queues the jobs' dispatches behind what the device already has to do. */
@@ -64,8 +84,9 @@ export class RandomWeights {
     const data = new Uint32Array((STRIDE / 4) * jobs.length);
     jobs.forEach((job, i) => {
       const { magnitude, exponent, smallest } = job.amplitude;
-      const { key, words, first, halfIn, rank = 0, page = 0, rows = 0 } = job;
-      data.set([key, magnitude, exponent, smallest, words, first, halfIn, rank, page, rows], i * (STRIDE / 4));
+      const { key, words, first, halfIn, rank = 0, page = 0, rows = 0, pack = 1, bits = 0 } = job;
+      const lora = [rank, page, rows];
+      data.set([key, magnitude, exponent, smallest, words, first, halfIn, ...lora, pack, bits], i * (STRIDE / 4));
     });
     this.device.queue.writeBuffer(this.uniforms, 0, data);
     const encoder = this.device.createCommandEncoder();

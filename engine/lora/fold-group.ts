@@ -6,6 +6,7 @@
  */
 import { foldConstants, foldGrid, PLACE_WORDS } from '../kernels/fold.ts';
 import { type CompiledKernel, dispatch, type Kernel, type KernelCompiler } from '../kernels/kernel.ts';
+import type { WeightLayout } from '../kernels/weight-format.ts';
 import type { Geometry } from '../models/geometry.ts';
 import { GROUPS, type Group, type GroupShape, groupShapes, type LoraLayout } from '../transformer/dimensions.ts';
 import type { Place } from './place.ts';
@@ -68,19 +69,23 @@ export class FoldGroup {
     this.none = new Uint32Array(most).fill(NOT_A_NUMBER);
   }
 
-  /** @throws EngineError bug, when it does not compile */
+  /**
+   * @param weights layout of the matrices that it is to be run on
+   * @throws EngineError bug, when it does not compile
+   */
   static async create(
     compiler: KernelCompiler,
     kernel: Kernel,
     geometry: Geometry,
     layout: LoraLayout,
+    weights: WeightLayout,
     software: boolean,
   ): Promise<FoldGroup> {
     const shapes = groupShapes(geometry);
     const compiled = await Promise.all(
       GROUPS.map(async (group) => [
         group,
-        await compiler.compile(kernel, foldConstants(shapes[group], layout, software)),
+        await compiler.compile(kernel, foldConstants(shapes[group], layout, weights, software)),
       ]),
     );
     return new FoldGroup(compiler.device, geometry, layout, Object.fromEntries(compiled), software);

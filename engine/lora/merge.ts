@@ -20,7 +20,8 @@ import { RANKS_PER_PAGE } from './slots.ts';
 export interface FoldParts {
   compiler: KernelCompiler;
   geometry: Geometry;
-  weights: Pick<Weights, 'layers'>;
+  /** In f16: what a merged weight is rounded to. */
+  weights: Pick<Weights, 'layers' | 'layouts'>;
   software: boolean;
   /** Named in errors: the adapter's file or folder. */
   path: string;
@@ -38,7 +39,9 @@ export async function foldAdapter(parts: FoldParts, packed: PackedAdapter): Prom
   refuseColumns(packed, geometry, path);
   const pages = Math.ceil(packed.rank / RANKS_PER_PAGE);
   const layout = loraLayout(geometry, pages, packed.rank, 0);
-  const fold = await FoldGroup.create(compiler, foldMerge, geometry, layout, software);
+  const { projections } = weights.layouts;
+  if (projections.format !== 'f16') throw new Error(`an adapter is not merged into ${projections.format} weights`);
+  const fold = await FoldGroup.create(compiler, foldMerge, geometry, layout, projections, software);
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
   const a = device.createBuffer({ label: 'merging: A', size: 4 * layout.aWords, usage });
   const b = device.createBuffer({ label: 'merging: B', size: 4 * layout.bWords, usage });

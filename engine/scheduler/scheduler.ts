@@ -14,7 +14,7 @@
 import { now } from '../clock.ts';
 import { EngineError } from '../errors.ts';
 import type { BlockManager } from './block-manager.ts';
-import type { Sequence } from './sequence.ts';
+import { inOrder, type Sequence } from './sequence.ts';
 
 /** What the device samples when it can choose none: kernels/sample.wgsl. */
 const NO_ID = 0xffffffff;
@@ -55,6 +55,7 @@ export class Scheduler {
   private readonly options: SchedulerOptions;
   private readonly waitingQueue: Sequence[] = [];
   private readonly runningSet = new Set<Sequence>();
+  private holding = false;
   /** Sample index of each sequence in the step submitted last. */
   private lastSamples = new Map<Sequence, number>();
 
@@ -91,6 +92,18 @@ export class Scheduler {
     this.waitingQueue.push(sequence);
   }
 
+  /** From now on nobody is admitted; those that run go on. */
+  hold(): void {
+    this.holding = true;
+  }
+
+  /** Ends that: who waits is admitted in the order that the requests ask for. @returns how many wait */
+  letIn(): number {
+    this.holding = false;
+    this.waitingQueue.sort(inOrder);
+    return this.waitingQueue.length;
+  }
+
   /** The client is gone or has what it wanted. Safe to call at any time. */
   cancel(sequence: Sequence): void {
     if (sequence.ended) return;
@@ -102,6 +115,7 @@ export class Scheduler {
 
   /** Gives blocks and seats to those that wait. schedule() does it too; before it, for who must know what is wanted. */
   admit(): void {
+    if (this.holding) return;
     while (this.runningSet.size < this.options.maxNumSeqs) {
       const next = this.waitingQueue[0];
       const blocks = next && this.options.blocks.take(next.positions);
@@ -130,7 +144,7 @@ export class Scheduler {
     parts.sort(
       (a, b) =>
         (a.sequence.adapter?.place?.slot ?? -1) - (b.sequence.adapter?.place?.slot ?? -1) ||
-        a.sequence.id - b.sequence.id,
+        inOrder(a.sequence, b.sequence),
     );
     const sampled = parts.filter((part) => part.samples);
     this.lastSamples = new Map(sampled.map((part, i) => [part.sequence, i]));

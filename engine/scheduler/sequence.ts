@@ -21,6 +21,9 @@ export interface ServedAdapter {
   release(): void;
 }
 
+/** The order in which sequences are let in when a hold ends, and stand within an adapter's rows of a step. */
+export const inOrder = (a: Sequence, b: Sequence): number => a.order - b.order || a.id - b.id;
+
 export class Sequence {
   readonly id: number;
   readonly request: SequenceRequest;
@@ -61,6 +64,11 @@ export class Sequence {
     this.adapter = adapter;
     this.received = received;
     this.adapterTier = adapterTier;
+  }
+
+  /** Its place among those that are held, where its request names one; else behind all that do, first come first. */
+  get order(): number {
+    return this.request.order ?? Number.MAX_SAFE_INTEGER;
   }
 
   /** Positions it may come to hold: prompt and every output token but the last, whose KV nobody needs. */

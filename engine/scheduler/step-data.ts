@@ -11,6 +11,8 @@
  *              1 + number of its place's slot when it has column words (DoRA's g, a bias), else 0
  *   pages      page numbers, adapter after adapter
  *   tiles      4 words, up to 4 neighbouring rows of one adapter: first row, rows, slot entry, 0
+ *   queries    4 words, up to 16 neighbouring rows of one sequence: first row, rows, position of the first, where in these
+ *              words the sequence's block table begins. Sequences with a single row come first.
  */
 
 import type { Place } from '../lora/place.ts';
@@ -30,10 +32,15 @@ export const HEADER = {
   SEQUENCES_AT: 7,
   BLOCKS_AT: 8,
   END_IDS: 9,
+  QUERIES_AT: 13,
+  DECODES: 14,
+  LONGEST: 15,
   WORDS: 16,
 } as const;
 export const SAMPLE_WORDS = 6;
 export const TILE_ROWS = 4;
+/** Rows of one sequence that share the keys and values they read. */
+export const QUERY_ROWS = 16;
 const NO_SLOT = 0xffffffff;
 const FROM_PREVIOUS = 0x80000000;
 
@@ -45,6 +52,11 @@ export interface StepShape {
   /** Largest rank among the adapters of the batch; 0 when there is none. */
   maxRank: number;
   loraRows: number;
+  /** Sequences with a single row (decodes, mostly), and the most positions that one of these rows attends to. */
+  decodes: number;
+  longest: number;
+  /** Tiles of up to QUERY_ROWS rows, of all other sequences. */
+  queryTiles: number;
 }
 
 /** Temperatures below are greedy, as in vLLM (its _SAMPLING_EPS): logits divided by them overflow. */
@@ -60,7 +72,10 @@ const bits = (value: number): number => {
 /** Words the largest possible step takes. */
 export function stepCapacity(limits: { rows: number; sequences: number; blocks: number; pages: number }): number {
   const { rows, sequences, blocks, pages } = limits;
-  return HEADER.WORDS + 4 * rows + sequences + blocks + SAMPLE_WORDS * sequences + 4 * rows + pages + 4 * rows;
+  const parts = Math.min(sequences, rows);
+  const queries = parts + Math.floor((rows - parts) / QUERY_ROWS);
+  const perRow = 4 * rows + 4 * rows + 4 * rows; // rows, slots, tiles
+  return HEADER.WORDS + perRow + sequences + blocks + SAMPLE_WORDS * sequences + pages + 4 * queries;
 }
 
 export class StepWriter {
@@ -93,7 +108,8 @@ export class StepWriter {
     this.writeAdapters(adapters);
     const { tiles, loraRows } = this.writeTiles(step, firstRows, adapters);
     const maxRank = Math.max(0, ...[...adapters.keys()].map((adapter) => adapter.rank));
-    const shape = { rows: step.rows, samples: step.sampled.length, tiles, maxRank, loraRows };
+    const queries = this.writeQueries(step, firstRows);
+    const shape = { rows: step.rows, samples: step.sampled.length, tiles, maxRank, loraRows, ...queries };
     return { data: words.subarray(0, this.length), shape };
   }
 
@@ -179,6 +195,32 @@ export class StepWriter {
       }
     }
     return { tiles, loraRows };
+  }
+
+  /** The words of a decode's tile are all it reads of itself, so that few loads stand before its first key. */
+  private writeQueries(step: Step, firstRows: number[]) {
+    this.begin(HEADER.QUERIES_AT);
+    const blocksAt = this.words[HEADER.BLOCKS_AT] as number;
+    const sequencesAt = this.words[HEADER.SEQUENCES_AT] as number;
+    const counts = { decodes: 0, longest: 0, queryTiles: 0 };
+    for (const single of [true, false]) {
+      step.parts.forEach(({ first, count }, entry) => {
+        if ((count === 1) !== single) return;
+        const from = firstRows[entry] as number;
+        const table = blocksAt + (this.words[sequencesAt + entry] as number);
+        for (let done = 0; done < count; done += QUERY_ROWS) {
+          this.push(from + done, Math.min(QUERY_ROWS, count - done), first + done, table);
+        }
+        if (!single) counts.queryTiles += Math.ceil(count / QUERY_ROWS);
+        else {
+          counts.decodes++;
+          counts.longest = Math.max(counts.longest, first + 1);
+        }
+      });
+    }
+    this.words[HEADER.DECODES] = counts.decodes;
+    this.words[HEADER.LONGEST] = counts.longest;
+    return counts;
   }
 }
 

@@ -22,13 +22,16 @@ const nearestEven = (x: number): number => {
 export function toHalf(value: number): number {
   if (Number.isNaN(value)) return 0x7e00;
   double[0] = value;
-  const sign = (doubleWords[1]! >>> 16) & 0x8000;
+  const [low, high] = [doubleWords[0]!, doubleWords[1]!];
+  const sign = (high >>> 16) & 0x8000;
   const size = Math.abs(value);
   if (size >= 65520) return sign | NOT_FINITE;
   if (size < 2 ** -14) return sign | nearestEven(size * 2 ** 24);
-  const exponent = ((doubleWords[1]! >>> 20) & 0x7ff) - 1023;
-  // The leading one of the significand adds 1 to the exponent's field, and so does rounding up to the next power of two.
-  return sign | (((exponent + 14) << 10) + nearestEven(size * 2 ** (10 - exponent)));
+  // Normal: 10 of the significand's 52 bits stay, of which the other 42 may round the last up, and into the exponent's field.
+  const kept = ((((high >>> 20) & 0x7ff) - 1023 + 15) << 10) | ((high >>> 10) & 0x3ff);
+  const dropped = high & 0x3ff;
+  const up = dropped > 0x200 || (dropped === 0x200 && (low !== 0 || (kept & 1) === 1));
+  return sign | (kept + (up ? 1 : 0));
 }
 
 /** The number that 16 bits of f16 stand for. */
@@ -60,8 +63,9 @@ let halfOfBfloat: Uint16Array | undefined;
 const bfloatTable = (): Uint16Array =>
   (halfOfBfloat ??= Uint16Array.from({ length: 65536 }, (_, bits) => halfOfFloatBits((bits << 16) >>> 0)));
 
+/** The number of every f16. */
 let floatOfHalf: Float32Array | undefined;
-const halfTable = (): Float32Array =>
+export const halfTable = (): Float32Array =>
   (floatOfHalf ??= Float32Array.from({ length: 65536 }, (_, bits) => fromHalf(bits)));
 
 /** The bytes as words of `size`, without a copy where they are aligned. */

@@ -41,13 +41,13 @@ export async function allocateRest(
   geometry: Geometry,
   config: EngineConfig,
   planned: MemoryPlan,
-  { ranks, norms }: { ranks: number; norms: Norms },
+  { ranks, norms, partialBytes }: { ranks: number; norms: Norms; partialBytes: number },
 ): Promise<{ memory: MemoryPlan; buffers: Buffers }> {
   let memory = planned;
   for (let shrinkKv = 0.5; ; shrinkKv /= 2) {
     const tried = await withinMemory(open.device, () => allocateBuffers(open.device, geometry, memory, ranks));
     if ('made' in tried) return { memory, buffers: tried.made };
-    const smaller = planMemory(geometry, config, limitsOf(open), { norms, shrinkKv });
+    const smaller = planMemory(geometry, config, limitsOf(open), { norms, shrinkKv, partialBytes });
     if (smaller.kvBlocks === memory.kvBlocks) throw outOfMemory('the KV cache', tried.failed, memory);
     memory = smaller;
     // What was just destroyed is free only when the device has come to it.

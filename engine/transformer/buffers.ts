@@ -23,8 +23,12 @@ export interface Buffers {
   last: GPUBuffer;
   /** f32 [sequences, vocab] */
   logits: GPUBuffer;
+  /** f32, partial sums of a product: see kernels/split-k.ts. Of no size where no kernel leaves any. */
+  partials: GPUBuffer;
   /** f32 [positions, headDim / 2, 2] */
   angles: GPUBuffer;
+  /** f32 [decode, head, split, headDim + 4]: kernels/attention-split.wgsl */
+  attentionPieces: GPUBuffer;
   /** u32 [sequences]; a step writes one and reads the other, where the step before it wrote. */
   ids: readonly [GPUBuffer, GPUBuffer];
   /** Where ids are copied to be read; one more than the steps that can be under way. */
@@ -41,7 +45,14 @@ const READBACKS = 3;
 export function allocateBuffers(device: GPUDevice, g: Geometry, sizes: Sizes, ranks: number): Buffers {
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const storage = (label: string, size: number) => device.createBuffer({ label, size: Math.max(16, size), usage });
-  const scratch = scratchSizes(g, sizes.maxNumBatchedTokens, sizes.maxNumSeqs, ranks, sizes.maxModelLen);
+  const scratch = scratchSizes(
+    g,
+    sizes.maxNumBatchedTokens,
+    sizes.maxNumSeqs,
+    ranks,
+    sizes.maxModelLen,
+    sizes.partialBytes,
+  );
   const named = Object.fromEntries(
     Object.entries(scratch).map(([label, size]) => [label, storage(label, size)]),
   ) as Record<keyof typeof scratch, GPUBuffer>;

@@ -4,10 +4,13 @@
  */
 import type { EngineConfig } from '../config.ts';
 import { EngineError } from '../errors.ts';
+import { pieceBytes } from '../kernels/attention-split.ts';
 import { pagesFor } from '../lora/slots.ts';
 import { type Geometry, PRESETS, standInDivisors } from '../models/geometry.ts';
 import { stepCapacity } from '../scheduler/step-data.ts';
 import { loraLayout } from './dimensions.ts';
+import { kvTokenBytes } from './step-work.ts';
+import { weightLayouts } from './weight-layouts.ts';
 import { type Norms, weightSizes } from './weights.ts';
 
 export const KV_BLOCK = 16;
@@ -19,6 +22,7 @@ export interface Sizes {
   kvBlocks: number;
   /** Words of the step's data. */
   stepWords: number;
+  partialBytes: number;
 }
 
 export interface MemoryPlan extends Sizes {
@@ -46,30 +50,32 @@ export interface PlanOptions {
   norms?: Norms;
   /** 1 for the first try; halved by the caller when the device said no. */
   shrinkKv?: number;
+  /** What kernels that split a product's depth leave for others to sum; 0 where none does. */
+  partialBytes?: number;
 }
 
 /**
- * @throws EngineError too_big with what is needed, what there is and what would fit
+ * @throws EngineError too_big with what is needed, what there is and what would fit; usage when settings cannot go together
  */
 export function planMemory(
   g: Geometry,
   config: EngineConfig,
   limits: DeviceLimits,
-  { norms = 'shared', shrinkKv = 1 }: PlanOptions = {},
+  { norms = 'shared', shrinkKv = 1, partialBytes = 0 }: PlanOptions = {},
 ): MemoryPlan {
   const { software } = limits;
   const maxModelLen = Math.min(config.maxModelLen ?? Math.min(g.maxPosition, software ? 2048 : 8192), g.maxPosition);
   const { maxNumSeqs, maxNumBatchedTokens } = batchLimits(config, software);
 
-  const weights = weightSizes(g, norms);
+  const weights = weightSizes(g, weightLayouts(g, config.weights, software), norms);
   const weightBytes = weights.total;
   const { maxGpuLoras, maxLoraRank, merge } = config;
   const lora = loraLayout(g, pagesFor(maxGpuLoras, maxLoraRank), maxLoraRank, maxGpuLoras);
   const loraBytes = g.layers * 4 * (lora.aWords + lora.bWords);
-  const scratch = scratchSizes(g, maxNumBatchedTokens, maxNumSeqs, lora.groups.qkv.ranks, maxModelLen);
+  const scratch = scratchSizes(g, maxNumBatchedTokens, maxNumSeqs, lora.groups.qkv.ranks, maxModelLen, partialBytes);
   const scratchBytes = sum(Object.values(scratch));
 
-  const tokenBytes = 2 * g.layers * g.kvHeads * g.headDim * 2;
+  const tokenBytes = kvTokenBytes(g);
   const blockBytes = tokenBytes * KV_BLOCK;
   const floor = Math.ceil(maxModelLen / KV_BLOCK);
   const most = maxNumSeqs * floor;
@@ -95,7 +101,7 @@ export function planMemory(
       ? `${maxGpuLoras} slots up to rank ${maxLoraRank}, ${mib(columnBytes).trim()} of it for DoRA's columns and biases`
       : `no slots${merge ? `; ${merge.name} is folded into the weights` : ''}`;
   const lines = [
-    `weights    ${mib(weightBytes)}  ${g.layers} layers of ${mib(weights.layer).trim()}, ${g.tied ? 'one table' : 'embedding and head'} of ${mib(weights.table).trim()}`,
+    `weights    ${mib(weightBytes)}  ${g.layers} layers of ${mib(weights.layer).trim()}, ${tables(g, weights)}${config.weights === 'f16' ? '' : `; ${config.weights}, and f16 embeddings`}`,
     `adapters   ${mib(loraBytes)}  ${adapters}`,
     `kv cache   ${mib(kvBytes)}  ${kvBlocks} blocks of ${KV_BLOCK} tokens, ${tokenBytes} bytes a token: ${Math.min(maxNumSeqs, Math.floor(kvBlocks / floor))} of ${maxNumSeqs} sequences at full length`,
     `scratch    ${mib(scratchBytes)}  steps of ${maxNumBatchedTokens} rows, ${maxNumSeqs} sequences`,
@@ -106,7 +112,8 @@ export function planMemory(
       hint: smaller(g),
     });
   const buffers: Record<string, number> = {
-    'embedding table': weights.table,
+    'embedding table': weights.embedding,
+    head: weights.head,
     'largest matrix': Math.max(...Object.values(weights.groups)),
     'adapter pool of a layer': 4 * Math.max(lora.aWords, lora.bWords),
     'key cache of a layer': kvBytes / g.layers / 2,
@@ -129,6 +136,7 @@ export function planMemory(
     maxNumBatchedTokens,
     kvBlocks,
     stepWords,
+    partialBytes,
     weightBytes,
     loraBytes,
     kvBytes,
@@ -158,10 +166,18 @@ function batchLimits(config: EngineConfig, software: boolean): { maxNumSeqs: num
 }
 
 /** Bytes of each activation buffer. */
-export function scratchSizes(g: Geometry, rows: number, sequences: number, ranks: number, positions: number) {
+export function scratchSizes(
+  g: Geometry,
+  rows: number,
+  sequences: number,
+  ranks: number,
+  positions: number,
+  partials: number,
+) {
   const q = g.heads * g.headDim;
   const kv = g.kvHeads * g.headDim;
   return {
+    partials,
     x0: 4 * rows * g.hidden,
     x1: 4 * rows * g.hidden,
     normed: 4 * rows * g.hidden,
@@ -173,7 +189,14 @@ export function scratchSizes(g: Geometry, rows: number, sequences: number, ranks
     last: 4 * sequences * g.hidden,
     logits: 4 * sequences * g.vocab,
     angles: 4 * positions * g.headDim,
+    attentionPieces: pieceBytes(g),
   };
+}
+
+function tables(g: Geometry, { embedding, head }: { embedding: number; head: number }): string {
+  if (g.tied) return `one table of ${mib(embedding).trim()}`;
+  if (head === embedding) return `embedding and head of ${mib(head).trim()}`;
+  return `embedding of ${mib(embedding).trim()}, head of ${mib(head).trim()}`;
 }
 
 const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);

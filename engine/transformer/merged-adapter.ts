@@ -21,13 +21,20 @@ export interface MergedAdapter {
   fold(parts: Omit<FoldParts, 'geometry' | 'path' | 'report'>, report: (line: string) => void): Promise<void>;
 }
 
-/** @throws EngineError usage with all that is wrong with the adapter */
+/** @throws EngineError usage with all that is wrong with the adapter, or when the base's weights are not f16 */
 export async function openMergedAdapter(
-  merge: EngineConfig['merge'],
+  { merge, weights }: Pick<EngineConfig, 'merge' | 'weights'>,
   geometry: Geometry,
 ): Promise<MergedAdapter | null> {
   if (merge === null) return null;
   const { name, path } = merge;
+  if (weights !== 'f16') {
+    throw new EngineError(
+      'usage',
+      `--merge-lora ${name}=${path}: an adapter is folded into f16 weights, and these are ${weights}: rounded to so few steps, little of it would be left`,
+      { hint: 'accepted: --weights f16, or the adapter beside the base, with --max-gpu-loras' },
+    );
+  }
   const packed = await asUsage(() => pack(path, geometry));
   const { kind, rank } = packed;
   return {

@@ -7,6 +7,8 @@
 import type { EngineConfig } from '../config.ts';
 import type { EngineInfo, SequenceRequest } from '../core.ts';
 import type { OpenDevice } from '../device/dawn.ts';
+import { StepTimer, type TimedDispatch } from '../device/timed-pass.ts';
+import { EngineError } from '../errors.ts';
 import { foldColumns } from '../kernels/fold.ts';
 import { KernelCompiler } from '../kernels/kernel.ts';
 import { RandomWeights } from '../kernels/random-weights.ts';
@@ -20,20 +22,51 @@ import { type StepShape, StepWriter } from '../scheduler/step-data.ts';
 import { allocateRest, allocateWithin, limitsOf } from './allocate.ts';
 import { type BaseModel, openBaseModel } from './base-model.ts';
 import type { Buffers } from './buffers.ts';
-import { loraLayout } from './dimensions.ts';
-import { type MemoryPlan, planMemory } from './memory-plan.ts';
+import { groupShapes, loraLayout } from './dimensions.ts';
+import { KV_BLOCK, type MemoryPlan, planMemory } from './memory-plan.ts';
 import { type MergedAdapter, openMergedAdapter } from './merged-adapter.ts';
 import { TILE_ROWS } from './portable-stages.ts';
 import { angleTable } from './rope.ts';
+import { splitKBytes } from './split-k-stages.ts';
+import { type StepCost, stepCost } from './step-cost.ts';
+import { kvTokenBytes, type StepWork, sharedReads } from './step-work.ts';
 import { Transformer } from './transformer.ts';
-import { allocateWeights } from './weights.ts';
+import { type Variant, variantsFor } from './variants.ts';
+import { weightLayouts } from './weight-layouts.ts';
+import { allocateWeights, type Weights } from './weights.ts';
 
 export interface Submitted {
   shape: StepShape;
-  dispatches: number;
+  work: StepWork;
+  /** What it cost at least, and once its ids are there how long each dispatch took; null unless steps are profiled. */
+  profile: { cost: StepCost; times(): Promise<TimedDispatch[]> } | null;
   /** Ids of the step's samples, in order; rejects when the device is lost. */
   ids(): Promise<Uint32Array>;
 }
+
+/** Sums have one order in batch-invariant products, which is that of the portable kernels. @throws EngineError usage */
+function kernelsFor({ batchInvariant, kernels }: EngineConfig, { facts, architecture }: OpenDevice) {
+  if (batchInvariant) return new Set<Variant>();
+  try {
+    return variantsFor(kernels, facts, architecture);
+  } catch (error) {
+    if (error instanceof RangeError) throw new EngineError('usage', `--kernels: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Bytes of one layer's matrices and of the head, as they lie on the device. */
+function storedBytes({ layers: [layer], head }: Weights) {
+  if (!layer) throw new Error('a model has no layers');
+  const { qkv, o, gateUp, down } = layer;
+  return { qkv: qkv.size, o: o.size, gateUp: gateUp.size, down: down.size, head: head.size };
+}
+
+/** Row counts that stand for the tiles of the other variants. */
+const MORE_ROWS = [16, 32, 64, 128, 2048];
+
+/** One on the device, one being read, and one that is planned meanwhile. */
+const STEPS_UNDER_WAY = 3;
 
 const WARM_UP: Omit<SequenceRequest, 'prompt'> = {
   adapter: null,
@@ -60,6 +93,10 @@ export class Model {
   private readonly buffers: Buffers;
   private readonly transformer: Transformer;
   private readonly writer: StepWriter;
+  private readonly tokenBytes: number;
+  private readonly adapterBytes: (rank: number, hasColumns: boolean) => number;
+  private readonly timer: StepTimer | null;
+  private readonly costOf: (step: Step) => StepCost;
   private steps = 0;
 
   private constructor(made: {
@@ -71,6 +108,8 @@ export class Model {
     device: GPUDevice;
     buffers: Buffers;
     transformer: Transformer;
+    timer: StepTimer | null;
+    costOf: (step: Step) => StepCost;
   }) {
     this.geometry = made.geometry;
     this.merged = made.merged;
@@ -80,7 +119,11 @@ export class Model {
     this.device = made.device;
     this.buffers = made.buffers;
     this.transformer = made.transformer;
+    this.timer = made.timer;
+    this.costOf = made.costOf;
     this.writer = new StepWriter(made.memory.stepWords, made.geometry.eosIds);
+    this.tokenBytes = kvTokenBytes(made.geometry);
+    this.adapterBytes = (rank, hasColumns) => made.pools.bytesOf(rank, hasColumns);
   }
 
   /**
@@ -96,7 +139,7 @@ export class Model {
   ): Promise<Model> {
     const base = await openBaseModel(config);
     try {
-      const merged = await openMergedAdapter(config.merge, base.geometry);
+      const merged = await openMergedAdapter(config, base.geometry);
       return await Model.build(open, config, base, merged, report);
     } finally {
       await base.close();
@@ -114,20 +157,30 @@ export class Model {
     const { device, software, facts } = open;
     const slots = new AdapterSlots(config.maxGpuLoras, config.maxLoraRank);
     const lora = loraLayout(geometry, slots.pages, config.maxLoraRank, slots.slots);
-    const planned = planMemory(geometry, config, limitsOf(open), { norms }); // refuses before anything is allocated
+    const layouts = weightLayouts(geometry, config.weights, software);
+    const options = { facts, batchInvariant: config.batchInvariant, variants: kernelsFor(config, open) };
+    const shapes = groupShapes(geometry);
+    const splits = options.variants.has('split-k');
+    const shaped = { geometry, layout: layouts.projections, lora, shapes, options };
+    const partialBytes = splits ? splitKBytes(shaped) : 0;
+    // Refuses before anything is allocated.
+    const planned = planMemory(geometry, config, limitsOf(open), { norms, partialBytes });
     report(planned.lines);
+    if (config.profile && !open.facts.timestamps)
+      report(['profile: this device has no timestamps, so no kernel is timed']);
     const compiler = new KernelCompiler(device);
     const random = await RandomWeights.create(compiler);
 
-    const columns = slots.slots > 0 ? await FoldGroup.create(compiler, foldColumns, geometry, lora, software) : null;
+    const foldOf = () => FoldGroup.create(compiler, foldColumns, geometry, lora, layouts.projections, software);
+    const columns = slots.slots > 0 ? await foldOf() : null;
 
     const what = `${geometry.name}'s weights and adapter pools`;
     const { weights, pools } = await allocateWithin(device, what, planned, () => {
-      const weights = allocateWeights(device, geometry, norms);
+      const weights = allocateWeights(device, geometry, layouts, norms);
       const parts = { random, columns, weights };
       return { weights, pools: new LoraPools(device, geometry, lora, parts) };
     });
-    const rest = { ranks: lora.groups.qkv.ranks, norms };
+    const rest = { ranks: lora.groups.qkv.ranks, norms, partialBytes };
     const { memory, buffers } = await allocateRest(open, geometry, config, planned, rest);
     if (memory !== planned) report(memory.lines);
 
@@ -136,8 +189,8 @@ export class Model {
     await merged?.fold({ compiler, weights, software }, tell);
     device.queue.writeBuffer(buffers.angles, 0, angleTable(geometry, memory.maxModelLen));
     const parts = { weights, pools, buffers, lora };
-    const { batchInvariant } = config;
-    const transformer = await Transformer.create(compiler, geometry, parts, { facts, batchInvariant });
+    const transformer = await Transformer.create(compiler, geometry, parts, options);
+    const stored = storedBytes(weights);
     const model = new Model({
       geometry,
       merged: merged?.info ?? null,
@@ -147,6 +200,8 @@ export class Model {
       device,
       buffers,
       transformer,
+      timer: config.profile && facts.timestamps ? new StepTimer(device, STEPS_UNDER_WAY) : null,
+      costOf: (step) => stepCost(geometry, shapes, stored, step),
     });
     await model.warmUp();
     return model;
@@ -160,19 +215,24 @@ export class Model {
     const { maxNumBatchedTokens, maxModelLen, maxNumSeqs, kvBlocks } = this.memory;
     const adapters = [null, ...(this.slots.slots > 0 ? [FIRST_PAGE] : [])];
     for (const adapter of adapters) {
-      for (const asked of TILE_ROWS) {
+      for (const asked of this.transformer.variants.length > 1 ? [...TILE_ROWS, ...MORE_ROWS] : TILE_ROWS) {
         const rows = Math.min(asked, maxNumBatchedTokens, maxModelLen);
         const sequences = Math.min(rows, maxNumSeqs, kvBlocks);
         const parts = Array.from({ length: sequences }, (_, i) => {
           const count = i === 0 ? rows - sequences + 1 : 1;
           const sequence = new Sequence(-1 - i, { ...WARM_UP, prompt: new Uint32Array(count) }, adapter, 0);
-          sequence.blocks = [i];
+          sequence.blocks = Array.from({ length: Math.ceil(count / KV_BLOCK) }, (_, block) => (i + block) % kvBlocks);
           sequence.planned = 1;
           return { sequence, first: 0, count, samples: true, previous: null };
         });
         await this.submit({ parts, rows, sampled: parts }).ids();
       }
     }
+  }
+
+  /** Families of kernels in use. */
+  get variants(): readonly string[] {
+    return this.transformer.variants;
   }
 
   submit(step: Step): Submitted {
@@ -182,8 +242,9 @@ export class Model {
     const { data, shape } = this.writer.write(step);
     this.device.queue.writeBuffer(this.buffers.step, 0, data);
     const encoder = this.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    const dispatches = this.transformer.encode(pass, shape, parity);
+    const timed = this.timer?.begin(encoder) ?? null;
+    const pass = timed ?? encoder.beginComputePass();
+    const encoded = this.transformer.encode(pass, shape, parity);
     pass.end();
     const bytes = 4 * Math.max(1, shape.samples);
     encoder.copyBufferToBuffer(this.buffers.ids[parity], 0, readback, 0, bytes);
@@ -196,7 +257,15 @@ export class Model {
       readback.unmap();
       return got;
     };
-    return { shape, dispatches, ids };
+    const { dispatches, paddedRows, weightBytes } = encoded;
+    const reads = sharedReads(step, this.tokenBytes, this.adapterBytes);
+    const profile = timed && { cost: this.costOf(step), times: () => timed.times() };
+    return {
+      shape,
+      profile,
+      work: { dispatches, paddedRows, weightBytes, ...reads, uploadBytes: data.byteLength },
+      ids,
+    };
   }
 
   /** Logits of the last submitted step's samples, f32 [samples, vocab]: for tests, and slow. */

@@ -95,13 +95,14 @@ type Encode = (run: Run, step: StepShape) => void;
 
 /** One matrix product of a layer, in every tile, with and without adapters. */
 async function projection(
-  { compiler, geometry, lora, shapes, buffers: b, options }: StageContext,
+  { compiler, geometry, layout, lora, shapes, buffers: b, options }: StageContext,
   group: Group,
 ): Promise<(layer: LayerBuffers, operands: Operands) => Encode> {
   const { k, n, slices } = shapes[group];
   const last = slices.at(-1);
   const out = group === 'gateUp' ? geometry.intermediate : (last?.at ?? 0) + (last?.columns ?? 0);
-  const withLora: MatmulShape = { k, n, out, finish: FINISHES[group], rows: 'all', lora: lora.groups[group] };
+  const finish = FINISHES[group];
+  const withLora: MatmulShape = { k, n, out, finish, rows: 'all', weights: layout, lora: lora.groups[group] };
   const slots = lora.slots > 0;
   const [base, adapted, shrinking] = await Promise.all([
     compileTiles(compiler, { ...withLora, lora: null }, options),
@@ -122,7 +123,7 @@ async function projection(
       if (some && shrinks) run(shrinks, shrinkGrid(lora.groups[group], step));
       // Two pipelines may round differently, so a row must not change from one to the other by what is beside it.
       const calls = some || options.batchInvariant ? loraCalls : baseCalls;
-      run(pick(calls, tile), matmulGrid(withLora, tile, step.rows));
+      run(pick(calls, tile), matmulGrid(withLora, tile, step.rows), { rows: step.rows, tile: tile.tm, bytes: w.size });
     };
   };
 }
@@ -137,7 +138,10 @@ export async function compileTiles(
     TILE_ROWS.map((rows) => matmulTile(rows, tileOptions(options))).map((tile) => [tileKey(tile), tile]),
   );
   const compiled = await Promise.all(
-    [...tiles].map(async ([key, tile]) => [key, await compiler.compile(matmul, matmulConstants(shape, tile))] as const),
+    [...tiles].map(
+      async ([key, tile]) =>
+        [key, await compiler.compile(matmul(shape.weights), matmulConstants(shape, tile))] as const,
+    ),
   );
   return new Map(compiled);
 }

@@ -13,16 +13,19 @@
  */
 import type { DeviceFacts } from '../device/facts.ts';
 import type { Call, Grid, KernelCompiler } from '../kernels/kernel.ts';
+import type { WeightLayout } from '../kernels/weight-format.ts';
 import type { Geometry } from '../models/geometry.ts';
 import type { StepShape } from '../scheduler/step-data.ts';
 import type { Buffers } from './buffers.ts';
 import type { GroupShape, LoraLayout } from './dimensions.ts';
+import type { Product } from './step-work.ts';
+import type { Variant } from './variants.ts';
 
 export const STAGES = ['qkv', 'attention', 'o', 'gateUp', 'down'] as const;
 export type StageName = (typeof STAGES)[number];
 
-/** Records one dispatch. */
-export type Run = (call: Call, grid: Grid) => void;
+/** Records one dispatch; with one that reads a weight matrix, how it reads it, so that it can be counted. */
+export type Run = (call: Call, grid: Grid, product?: Product) => void;
 
 /** One stage of one layer, bound to its buffers. */
 export interface Stage {
@@ -45,6 +48,8 @@ export interface LayerBuffers {
 export interface TransformerOptions {
   facts: DeviceFacts;
   batchInvariant: boolean;
+  /** Kernels to choose from beside the portable ones. */
+  variants: ReadonlySet<Variant>;
 }
 
 /** What matmulTile() chooses by. */
@@ -57,6 +62,8 @@ export const tileOptions = ({ facts, batchInvariant }: TransformerOptions) => ({
 export interface StageContext {
   compiler: KernelCompiler;
   geometry: Geometry;
+  /** Of the projections' weights. */
+  layout: WeightLayout;
   lora: LoraLayout;
   shapes: Record<'qkv' | 'o' | 'gateUp' | 'down', GroupShape>;
   buffers: Buffers;

@@ -5,17 +5,21 @@
  * or pipeline. What a layer is made of, and by which kernels, stage.ts says.
  */
 import { embed, embedConstants, embedGrid } from '../kernels/embed.ts';
-import { type Call, dispatch, type KernelCompiler } from '../kernels/kernel.ts';
-import { type MatmulShape, matmulGrid, matmulTile, padColumns } from '../kernels/matmul.ts';
+import { type Call, dispatch, type KernelCompiler, type Pass } from '../kernels/kernel.ts';
+import { type MatmulShape, padColumns } from '../kernels/matmul.ts';
 import { rmsnorm, rmsnormConstants, rmsnormGrid } from '../kernels/rmsnorm.ts';
-import { sample, sampleConstants, sampleGrid } from '../kernels/sample.ts';
+import { rmsnormWide, rmsnormWideConstants } from '../kernels/rmsnorm-wide.ts';
+import { sample, sampleConstants, sampleGrid, sampler } from '../kernels/sample.ts';
 import type { LoraPools } from '../lora/pools.ts';
 import type { Geometry } from '../models/geometry.ts';
 import type { StepShape } from '../scheduler/step-data.ts';
 import type { Buffers } from './buffers.ts';
+import { chosenStages } from './chosen-stages.ts';
 import { groupShapes, type LoraLayout } from './dimensions.ts';
-import { call, compileTiles, pick, portableStages } from './portable-stages.ts';
-import { type Run, STAGES, type Stage, type StageName, type TransformerOptions, tileOptions } from './stage.ts';
+import { headProduct } from './head-product.ts';
+import { call } from './portable-stages.ts';
+import { type Run, STAGES, type Stage, type StageName, type TransformerOptions } from './stage.ts';
+import { type Encoded, EncodedSum } from './step-work.ts';
 import type { Weights } from './weights.ts';
 
 type Layer = Record<StageName, Stage>;
@@ -23,14 +27,15 @@ type Layer = Record<StageName, Stage>;
 type Compiled = Awaited<ReturnType<typeof compileAll>>;
 
 export class Transformer {
+  /** Families of kernels that its stages are done by, for whoever compares counts of their work. */
+  readonly variants: readonly string[];
   private readonly geometry: Geometry;
-  private readonly options: TransformerOptions;
   private readonly compiled: Compiled;
 
-  private constructor(geometry: Geometry, options: TransformerOptions, compiled: Compiled) {
+  private constructor(geometry: Geometry, compiled: Compiled) {
     this.geometry = geometry;
-    this.options = options;
     this.compiled = compiled;
+    this.variants = compiled.variants;
   }
 
   /** @throws EngineError naming the kernel, when one does not compile */
@@ -40,31 +45,37 @@ export class Transformer {
     parts: { weights: Weights; buffers: Buffers; pools: LoraPools; lora: LoraLayout },
     options: TransformerOptions,
   ): Promise<Transformer> {
-    return new Transformer(geometry, options, await compileAll(compiler, geometry, parts, options));
+    return new Transformer(geometry, await compileAll(compiler, geometry, parts, options));
   }
 
   /**
    * Records the step whose data is in buffers.step.
    * @param parity which of the two id buffers this step writes; the other holds the step before it
-   * @returns dispatches recorded
    */
-  encode(pass: GPUComputePassEncoder, step: StepShape, parity: 0 | 1): number {
-    const { geometry: g, options } = this;
+  encode(pass: Pass, step: StepShape, parity: 0 | 1): Encoded {
+    const { geometry: g } = this;
     const { embeds, firstNorm, layers, finalNorm, head, samples } = this.compiled;
-    let dispatches = 0;
-    const run: Run = (one, grid) => {
+    const encoded = new EncodedSum();
+    const run: Run = (one, grid, product) => {
       dispatch(pass, one, grid);
-      dispatches++;
+      encoded.add(product);
     };
+    pass.stage?.('embed');
     run(embeds[parity], embedGrid(g.hidden, step.rows));
     run(firstNorm, rmsnormGrid(step.rows));
-    for (const layer of layers) for (const stage of STAGES) layer[stage].encode(run, step);
-    if (step.samples === 0) return dispatches;
+    for (const layer of layers) {
+      for (const stage of STAGES) {
+        pass.stage?.(stage);
+        layer[stage].encode(run, step);
+      }
+    }
+    if (step.samples === 0) return encoded;
+    pass.stage?.('head');
     run(finalNorm, rmsnormGrid(step.samples));
-    const tile = matmulTile(step.samples, tileOptions(options));
-    run(pick(head.tiles, tile), matmulGrid(head.shape, tile, step.samples));
+    head(run, step.samples);
+    pass.stage?.('sample');
     run(samples[parity], sampleGrid(step.samples));
-    return dispatches;
+    return encoded;
   }
 }
 
@@ -80,16 +91,24 @@ async function compileAll(
     out: g.vocab,
     finish: 'none',
     rows: 'sampled',
+    weights: weights.layouts.head,
     lora: null,
   };
-  const context = { compiler, geometry: g, lora, shapes: groupShapes(g), buffers: b, options };
-  const [embedder, norm, gatherNorm, sampler, headTiles, stages] = await Promise.all([
-    compiler.compile(embed, embedConstants(g.hidden)),
-    compiler.compile(rmsnorm, rmsnormConstants(g.hidden, g.normEps, false)),
-    compiler.compile(rmsnorm, rmsnormConstants(g.hidden, g.normEps, true)),
-    compiler.compile(sample, sampleConstants(g.vocab)),
-    compileTiles(compiler, headShape, options),
-    portableStages(context),
+  const layout = weights.layouts.projections;
+  const context = { compiler, geometry: g, layout, lora, shapes: groupShapes(g), buffers: b, options };
+  const { facts, variants } = options;
+  // A norm has few rows and nothing beside it: wide where the other kernels for few rows are.
+  const wide = variants.has('gemv');
+  const [normKernel, normConstants] = wide ? [rmsnormWide, rmsnormWideConstants] : [rmsnorm, rmsnormConstants];
+  const sampling = variants.has('sample-wide') ? sampler(facts) : { kernel: sample, lanes: undefined };
+  const headBuffers = { step: b.step, w: weights.head, x: b.last, y: b.logits, unused: b.unused };
+  const [embedder, norm, gatherNorm, sampled, head, { stages, variants: there }] = await Promise.all([
+    compiler.compile(embed, embedConstants(g.hidden, weights.layouts.embedding)),
+    compiler.compile(normKernel, normConstants(g.hidden, g.normEps, false)),
+    compiler.compile(normKernel, normConstants(g.hidden, g.normEps, true)),
+    compiler.compile(sampling.kernel, sampleConstants(g.vocab, sampling.lanes)),
+    headProduct(compiler, headShape, headBuffers, options),
+    chosenStages(context),
   ]);
 
   const layers = b.kv.map(({ k, v }, i): Layer => {
@@ -116,15 +135,8 @@ async function compileAll(
     firstNorm: call(norm, b.step, b.x0, firstNorm, b.normed),
     layers,
     finalNorm: call(gatherNorm, b.step, b.x0, weights.finalNorm, b.last),
-    head: {
-      shape: headShape,
-      tiles: new Map(
-        [...headTiles].map(([key, kernel]) => [
-          key,
-          call(kernel, b.step, weights.head, b.last, b.logits, b.unused, b.unused, b.unused),
-        ]),
-      ),
-    },
-    samples: [call(sampler, b.step, b.logits, ids0), call(sampler, b.step, b.logits, ids1)] as const,
+    head,
+    samples: [call(sampled, b.step, b.logits, ids0), call(sampled, b.step, b.logits, ids1)] as const,
+    variants: there,
   };
 }

@@ -1,10 +1,11 @@
 /**
  * A checkpoint's weights -> the device. Each matrix goes through host memory a slice of rows at a time: read, converted to f16,
- * tiled (tile.ts), handed to the queue. While one slice is converted the next is read and the one before it is on its way, so
+ * tiled and where asked for quantised (tile.ts), handed to the queue. While one slice is converted the next is read and the one before it is on its way, so
  * that disk, host and device work at once, and what is held follows from the slice, not from the model.
  */
 
 import { padColumns } from '../kernels/matmul.ts';
+import { type WeightLayout, wordsOf } from '../kernels/weight-format.ts';
 import type { Geometry } from '../models/geometry.ts';
 import type { ModuleName } from '../models/projections.ts';
 import { FileError } from '../tensor-files/file-error.ts';
@@ -33,6 +34,7 @@ const SLICE_MODULES: Readonly<Record<Group, readonly ModuleName[]>> = {
 /** One matrix on the device and the tensors that its columns (rows, in files) come from; columns of none are zero. */
 interface Matrix {
   into: GPUBuffer;
+  layout: WeightLayout;
   /** Width of a row; even. */
   k: number;
   /** Columns, padded to whole tiles. */
@@ -96,9 +98,10 @@ export async function uploadCheckpoint(
       if (bad >= 0) throw notHalf(checkpoint.path, piece, source, bad, matrix.k);
       progress.add(source.byteLength);
     });
-    tileRows(rows, count, matrix.k / 2, words);
+    tileRows(rows, count, matrix.k, matrix.layout, words);
     await staged; // of the slice before, so that what the queue holds is bounded
-    device.queue.writeBuffer(matrix.into, 2 * first * matrix.k, words, 0, (count * matrix.k) / 2);
+    const size = (columns: number) => wordsOf(matrix.layout, columns, matrix.k);
+    device.queue.writeBuffer(matrix.into, 4 * size(first), words, 0, size(count));
     staged = device.queue.onSubmittedWorkDone();
   }
   await staged;
@@ -106,18 +109,21 @@ export async function uploadCheckpoint(
 }
 
 function matricesOf(weights: Weights, checkpoint: Checkpoint, g: Geometry): Matrix[] {
+  const { layouts } = weights;
   const shapes = groupShapes(g);
-  const table = (into: GPUBuffer, tensor: StoredTensor): Matrix => ({
+  const table = (into: GPUBuffer, layout: WeightLayout, tensor: StoredTensor): Matrix => ({
     into,
+    layout,
     k: g.hidden,
     n: padColumns(g.vocab),
     parts: [{ tensor, at: 0, columns: g.vocab }],
   });
   return [
-    table(weights.embedding, checkpoint.embedding),
+    table(weights.embedding, layouts.embedding, checkpoint.embedding),
     ...checkpoint.layers.flatMap(({ projections }, layer) =>
       GROUPS.map((group) => ({
         into: (weights.layers[layer] as Record<Group, GPUBuffer>)[group],
+        layout: layouts.projections,
         k: shapes[group].k,
         n: shapes[group].n,
         parts: shapes[group].slices.map(({ at, columns }, i) => ({
@@ -127,7 +133,7 @@ function matricesOf(weights: Weights, checkpoint: Checkpoint, g: Geometry): Matr
         })),
       })),
     ),
-    ...(checkpoint.head ? [table(weights.head, checkpoint.head)] : []),
+    ...(checkpoint.head ? [table(weights.head, layouts.head, checkpoint.head)] : []),
   ];
 }
 

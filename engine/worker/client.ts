@@ -12,6 +12,7 @@ import type {
   EngineCore,
   EngineInfo,
   EngineStats,
+  HoldError,
   LoadError,
   LoadOptions,
   ResidencyError,
@@ -20,10 +21,12 @@ import type {
   SequenceListener,
   SequenceRequest,
   Tier,
+  WorkReading,
 } from '../core.ts';
 import type { ChosenDevice } from '../device/choose.ts';
 import { EngineError } from '../errors.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import type { KindProfile } from './step-profile.ts';
 
 /** @param report told the memory plan, line by line, before anything is allocated */
 export function startCore(
@@ -147,6 +150,28 @@ class WorkerCore implements EngineCore {
     await this.call((call) => ({ kind: 'idle_tier', call, tier }));
   }
 
+  async hold(milliseconds: number): Promise<HoldError | null> {
+    const answer = await this.call((call) => ({ kind: 'hold', call, milliseconds }));
+    return answer.kind === 'holding' ? answer.error : null;
+  }
+
+  async release(): Promise<number | HoldError> {
+    const answer = await this.call((call) => ({ kind: 'release', call }));
+    return answer.kind === 'released' ? answer.released : 0;
+  }
+
+  async work(): Promise<WorkReading> {
+    const answer = await this.call((call) => ({ kind: 'work', call }));
+    if (answer.kind !== 'working')
+      throw new EngineError('bug', `the device thread answered ${answer.kind}, not its counters`);
+    return answer.reading;
+  }
+
+  async profile(reset: boolean): Promise<KindProfile[]> {
+    const answer = await this.call((call) => ({ kind: 'profile', call, reset }));
+    return answer.kind === 'profiled' ? answer.kinds : [];
+  }
+
   adapters(): AdapterInfo[] {
     const users = new Map<string | null, number>();
     for (const { adapter } of this.sequences.values()) users.set(adapter, (users.get(adapter) ?? 0) + 1);
@@ -214,7 +239,11 @@ class WorkerCore implements EngineCore {
       }
       case 'loaded':
       case 'unloaded':
-      case 'moved': {
+      case 'moved':
+      case 'holding':
+      case 'released':
+      case 'working':
+      case 'profiled': {
         this.calls.get(message.call)?.resolve(message);
         this.calls.delete(message.call);
         return;

@@ -5,8 +5,12 @@ import type { OpenDevice } from '../device/dawn.ts';
 import { KV_BLOCK } from '../transformer/memory-plan.ts';
 import type { Model } from '../transformer/model.ts';
 
-export function infoOf(open: OpenDevice, config: EngineConfig, { geometry, memory, merged }: Model): EngineInfo {
-  const { name, vendor, driver, software, features, candidate } = open;
+export function infoOf(
+  open: OpenDevice,
+  config: EngineConfig,
+  { geometry, memory, merged, variants }: Model,
+): EngineInfo {
+  const { name, vendor, driver, software, features, candidate, facts } = open;
   return {
     geometry,
     weights: config.weights,
@@ -21,6 +25,8 @@ export function infoOf(open: OpenDevice, config: EngineConfig, { geometry, memor
     kvBlockSize: KV_BLOCK,
     kvBlocks: memory.kvBlocks,
     batchInvariant: config.batchInvariant,
+    profile: config.profile && facts.timestamps,
+    variants: [...variants],
     memoryPlan: memory.lines,
   };
 }

@@ -5,14 +5,22 @@
  * nothing could overlap, and its ids would only wait for a step they have nothing to do with.
  */
 import { now } from '../clock.ts';
-import type { EngineStats } from '../core.ts';
+import type { EngineStats, WorkCounters } from '../core.ts';
 import type { Residency } from '../lora/residency.ts';
 import type { Delivery, Scheduler, Step } from '../scheduler/scheduler.ts';
 import type { Model, Submitted } from '../transformer/model.ts';
+import type { StepWork } from '../transformer/step-work.ts';
+import { StepProfile } from './step-profile.ts';
 
 export type StepCounters = Pick<
   EngineStats,
   'steps' | 'promptTokens' | 'generatedTokens' | 'dispatches' | 'rows' | 'loraRows' | 'stepMsLast'
+>;
+
+/** What the loop adds up of WorkCounters beside those. */
+export type StepSums = Pick<
+  WorkCounters,
+  'paddedRows' | 'stepAdapters' | 'weightBytes' | 'kvBytes' | 'adapterBytes' | 'uploadBytes'
 >;
 
 export class StepLoop {
@@ -21,6 +29,8 @@ export class StepLoop {
   private readonly deliver: (deliveries: Delivery[]) => void;
   private readonly submitBlocks: boolean;
   private readonly residency: Pick<Residency, 'turn' | 'catchUp'> | null;
+  /** Where steps' time goes; empty unless the model profiles. */
+  readonly profile = new StepProfile();
   private running = false;
   private woken = false;
   /** When the last step's ids were read back. */
@@ -33,6 +43,14 @@ export class StepLoop {
     rows: 0,
     loraRows: 0,
     stepMsLast: 0,
+  };
+  private readonly summed = {
+    paddedRows: 0,
+    stepAdapters: 0,
+    weightBytes: 0,
+    kvBytes: 0,
+    adapterBytes: 0,
+    uploadBytes: 0,
   };
 
   constructor(
@@ -54,6 +72,10 @@ export class StepLoop {
 
   get counters(): StepCounters {
     return this.counted;
+  }
+
+  get sums(): StepSums {
+    return this.summed;
   }
 
   get idle(): boolean {
@@ -113,15 +135,47 @@ export class StepLoop {
     for (const { sequence } of step.parts) sequence.prefillStart ||= began;
     const { counted } = this;
     counted.steps++;
-    counted.dispatches += submitted.dispatches;
+    counted.dispatches += submitted.work.dispatches;
     counted.rows += submitted.shape.rows;
     counted.loraRows += submitted.shape.loraRows;
     counted.stepMsLast = (this.completed - began) / 1e6;
+    this.sum(submitted.work);
+    if (submitted.profile) await this.addToProfile(step, submitted, submitted.profile, this.completed - began);
     for (const { sequence, first, count } of step.parts) {
       counted.promptTokens += Math.max(0, Math.min(first + count, sequence.request.prompt.length) - first);
     }
     const deliveries = this.scheduler.complete(step, ids);
     for (const { ids: delivered } of deliveries) counted.generatedTokens += delivered.length;
     this.deliver(deliveries);
+  }
+
+  private async addToProfile(
+    { parts }: Step,
+    { shape, work }: Submitted,
+    { cost, times }: NonNullable<Submitted['profile']>,
+    wallNs: number,
+  ): Promise<void> {
+    const prefills = parts
+      .filter(({ sequence, first }) => first < sequence.request.prompt.length)
+      .reduce((rows, { count }) => rows + count, 0);
+    this.profile.add({
+      decodes: shape.rows - prefills,
+      prefills,
+      adapters: work.adapters,
+      loraRows: shape.loraRows,
+      cost,
+      dispatches: await times(),
+      wallNs,
+    });
+  }
+
+  private sum(work: StepWork): void {
+    const { summed } = this;
+    summed.paddedRows += work.paddedRows;
+    summed.stepAdapters += work.adapters;
+    summed.weightBytes += work.weightBytes;
+    summed.kvBytes += work.kvBytes;
+    summed.adapterBytes += work.adapterBytes;
+    summed.uploadBytes += work.uploadBytes;
   }
 }

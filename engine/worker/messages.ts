@@ -4,6 +4,7 @@ import type { EngineConfig } from '../config.ts';
 import type {
   EngineInfo,
   EngineStats,
+  HoldError,
   LoadError,
   LoadOptions,
   ResidencyError,
@@ -11,9 +12,11 @@ import type {
   SequenceRequest,
   SequenceTimings,
   Tier,
+  WorkReading,
 } from '../core.ts';
 import type { ChosenDevice } from '../device/choose.ts';
 import type { AdapterChanges } from '../lora/registry.ts';
+import type { KindProfile } from './step-profile.ts';
 
 export interface WorkerStart {
   config: EngineConfig;
@@ -27,6 +30,10 @@ export type ToWorker =
   | { kind: 'unload'; call: number; name: string }
   | { kind: 'move'; call: number; request: ResidencyRequest }
   | { kind: 'idle_tier'; call: number; tier: Tier }
+  | { kind: 'hold'; call: number; milliseconds: number }
+  | { kind: 'release'; call: number }
+  | { kind: 'work'; call: number }
+  | { kind: 'profile'; call: number; reset: boolean }
   | { kind: 'close' };
 
 /** One sequence's news. */
@@ -50,5 +57,9 @@ export type FromWorker =
   | { kind: 'loaded'; call: number; error: LoadError | null }
   | { kind: 'unloaded'; call: number; found: boolean }
   | { kind: 'moved'; call: number; error: ResidencyError | null }
+  | { kind: 'holding'; call: number; error: HoldError | null }
+  | { kind: 'released'; call: number; released: number | HoldError }
+  | { kind: 'working'; call: number; reading: WorkReading }
+  | { kind: 'profiled'; call: number; kinds: KindProfile[] }
   | { kind: 'died'; why: string }
   | { kind: 'closed' };

@@ -7,7 +7,8 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { EngineStats } from '../core.ts';
+import type { EngineStats, WorkReading } from '../core.ts';
+import { countCreations } from '../device/creations.ts';
 import { type OpenDevice, openDevice } from '../device/dawn.ts';
 import { asEngineError } from '../errors.ts';
 import { LoaderThread } from '../lora/loader.ts';
@@ -19,6 +20,7 @@ import { type Delivery, Scheduler } from '../scheduler/scheduler.ts';
 import { KV_BLOCK } from '../transformer/memory-plan.ts';
 import { Model } from '../transformer/model.ts';
 import { AdapterService } from './adapter-service.ts';
+import { Hold } from './hold.ts';
 import { infoOf } from './info.ts';
 import { LiveSequences } from './live-sequences.ts';
 import { StepLoop } from './loop.ts';
@@ -36,6 +38,7 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
   const open = await openDevice(chosen.candidate, { validate: config.validate });
   open.device.addEventListener('uncapturederror', (event) => died(`the device refused a call: ${event.error.message}`));
   open.lost.then(died, (error: unknown) => died(String(error)));
+  const made = countCreations(open.device);
   const model = await Model.create(open, config, (lines) => say({ kind: 'plan', lines }));
   const { memory, geometry, slots, pools } = model;
   const { maxCpuLoras, maxGpuLoras, maxLoraRank, merge } = config;
@@ -81,6 +84,21 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
     kvBlocksTotal: blocks.total,
     kvBlocksFree: blocks.free,
   });
+  const hold = new Hold(scheduler, () => wake());
+  const work = (): WorkReading => {
+    const { steps, dispatches, rows, loraRows, promptTokens, generatedTokens } = loop.counters;
+    const { loadsFromHost, loadsFromDisk } = residency.counted;
+    const counters = {
+      ...{ steps, dispatches, rows, loraRows, promptTokens, generatedTokens },
+      ...loop.sums,
+      adapterLoads: loadsFromHost + loadsFromDisk,
+      pipelinesCompiled: made.pipelines,
+      buffersCreated: made.buffers,
+      bindGroupsCreated: made.bindGroups,
+    };
+    const { running, waiting } = scheduler;
+    return { counters, running, waiting, held: hold.held, holdExpired: hold.expired };
+  };
   /** Says what has changed about adapters, so that an answer said next finds it known. */
   const sayAdapters = (): void => {
     const changes = registry.takeChanges();
@@ -147,6 +165,19 @@ async function start({ config, device: chosen }: WorkerStart): Promise<void> {
         answer(residency.setIdleTier(tier).then(() => ({ kind: 'moved', call, error: null })));
         return;
       }
+      case 'hold':
+        say({ kind: 'holding', call: message.call, error: hold.begin(message.milliseconds) });
+        return;
+      case 'release':
+        say({ kind: 'released', call: message.call, released: hold.release() });
+        return;
+      case 'profile':
+        say({ kind: 'profiled', call: message.call, kinds: loop.profile.sums });
+        if (message.reset) loop.profile.reset();
+        return;
+      case 'work':
+        say({ kind: 'working', call: message.call, reading: work() });
+        return;
       case 'close':
         closing = true;
         sequences.close();

@@ -8,6 +8,35 @@ const settings = async (...argv: string[]): Promise<ServeSettings> => {
   return parsed.settings;
 };
 
+describe('--inject-delay', () => {
+  it('is read for each of the two times', async () => {
+    const { injectDelay, loras } = await settings(
+      '--inject-delay',
+      'ttft=8%',
+      '--lora',
+      'a=x',
+      '--inject-delay',
+      'itl=2ms',
+    );
+    expect(injectDelay).toEqual({
+      ttft: { text: '8%', share: 0.08, nanoseconds: 0 },
+      itl: { text: '2ms', share: 0, nanoseconds: 2e6 },
+    });
+    expect(loras).toHaveLength(1);
+  });
+
+  it('refuses what is no delay, and says what is', async () => {
+    const refused = settings('--inject-delay', 'tpot=8%');
+    await expect(refused).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringContaining('--inject-delay: "tpot=8%" is not a delay; expected ttft=8%'),
+    });
+    await expect(settings('--inject-delay', 'itl=1%', '--inject-delay', 'itl=2%')).rejects.toThrow(
+      'itl is given twice',
+    );
+  });
+});
+
 describe('parseFlags', () => {
   it('has defaults for everything', async () => {
     expect(await parseFlags([], {})).toEqual({
@@ -28,12 +57,15 @@ describe('parseFlags', () => {
           gpuMemory: null,
           batchInvariant: false,
           merge: null,
+          kernels: 'auto',
+          profile: false,
           validate: false,
         },
         host: '127.0.0.1',
         port: 8000,
         loras: [],
         store: null,
+        injectDelay: null,
       },
     } satisfies ParsedFlags);
   });
@@ -66,6 +98,7 @@ describe('parseFlags', () => {
         { name: 'b', path: resolve('adapters/b') },
       ],
       store: { folder: resolve('store'), refreshSeconds: 0.5 },
+      injectDelay: null,
     });
   });
 
@@ -121,7 +154,7 @@ describe('parseFlags', () => {
   it.each<[string[], RegExp]>([
     [['--model', 'gpt-2'], /unknown model "gpt-2"; expected a Hugging Face folder or one of llama-3-8b/],
     [['--model', 'llama-3-8b@1/3'], /3 does not divide.*llama-3-8b@1\/8/],
-    [['--weights', 'int4'], /"int4" is not supported; accepted: f16/],
+    [['--weights', 'int3'], /"int3" is not supported; accepted: f16, int8, int4/],
     [['--port', '70000'], /--port: expected a whole number from 0 to 65535/],
     [['--port', 'http'], /--port: expected a whole number/],
     [['--max-num-seqs', '0'], /--max-num-seqs: expected a whole number of at least 1/],

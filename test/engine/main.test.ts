@@ -142,6 +142,30 @@ describe('the launcher', () => {
     await untilGone(ready['pid'] as number);
   });
 
+  it('hands tokens on later when told to, and says so', async () => {
+    const flags = ['--inject-delay', 'ttft=150ms', '--inject-delay', 'itl=20ms', '--max-gpu-loras', '1'];
+    const { line } = launch('--model', MODEL, '--port', '0', ...flags);
+    const ready = await line();
+    expect(ready).toMatchObject({ injectDelay: { ttft: '150ms', itl: '20ms' }, variants: ['portable'] });
+    const url = ready['url'] as string;
+    expect(await (await fetch(`${url}/version`)).json()).toMatchObject({
+      inject_delay: { ttft: '150ms', itl: '20ms' },
+    });
+    const response = await fetch(`${url}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: MODEL, prompt: [5, 6, 7], max_tokens: 6, ignore_eos: true }),
+    });
+    const { timings, usage } = (await response.json()) as Record<string, Record<string, number>>;
+    expect(usage).toMatchObject({ completion_tokens: 6 });
+    const { ttft_ms, stream_ms, prefill_ms, decode_ms } = timings as Record<string, number>;
+    expect(ttft_ms! - prefill_ms!).toBeGreaterThan(150);
+    const total = ttft_ms! + stream_ms! - prefill_ms! - decode_ms!;
+    // Messages between the two threads take the rest.
+    expect(total).toBeGreaterThan(150 + 5 * 20 - 5);
+    expect(total).toBeLessThan(150 + 5 * 20 + 150);
+  });
+
   it('answers /health while a long step runs', async () => {
     // A second or so on two cores; a GPU needs a bigger model to be busy at all.
     const model = chosenDevice().software ? MODEL : 'llama-3.2-1b';

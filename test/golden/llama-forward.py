@@ -13,7 +13,10 @@ that the test's bound is stated in.
 
 Weights and adapters are the engine's seeded random ones. Their bits follow from integers alone (documented at
 engine/lora/random-f16.ts) and are computed again here; some of them are in the output, so that a difference is found there
-first. Written to llama-forward.json: geometry, sequences, and after the prompt and after each forced token the argmax, the
+first. Quantised weights are those numbers in groups of 32 along the input, by the rule at engine/kernels/weight-format.ts:
+scale = largest / 127 (int8) or / 7 (int4), rounded to f16 and at least 2^-14, and q = value / scale, both to nearest even.
+The forward pass is then that of q * scale, so that what is compared is arithmetic, not what quantising costs. Written to
+llama-forward.json: geometry, sequences, and after the prompt and after each forced token the argmax, the
 top five, the log of the sum of exponentials, and 64 logits.
 
     pip install numpy && python3 test/golden/llama-forward.py      (a few seconds; only to regenerate)
@@ -47,6 +50,10 @@ ADAPTERS = [
     {"name": "rank-16", "rank": 16, "seed": 3},
     {"name": "rank-64", "rank": 64, "seed": 4},
 ]
+# (index of the model, format of its weights, sequences). The first has its head tied, and so in f16; the second has not.
+QUANTISED = [(0, "int8", [0, 2, 3]), (1, "int4", [0, 2, 3])]
+MOST = {"int8": 127, "int4": 7}
+GROUP = 32
 # (adapter, tokens of the prompt). Lengths fall on, before and after the edge of a KV block of 16.
 SEQUENCES = [(None, 24), ("rank-4", 31), ("rank-7", 32), ("rank-16", 33), ("rank-64", 40), (None, 37), ("rank-16", 20)]
 
@@ -92,8 +99,18 @@ def values(bits):
     return bits.view(np.float16).astype(np.float64)
 
 
+def quantised(exact, weights):
+    """[out, in] as the format holds it."""
+    if weights == "f16":
+        return exact
+    groups = exact.reshape(len(exact), -1, GROUP)
+    scale = np.abs(groups).max(axis=-1, keepdims=True) / MOST[weights]
+    scale = np.maximum(scale, 2.0**-14).astype(np.float16).astype(np.float64)
+    return (np.rint(groups / scale) * scale).reshape(exact.shape)
+
+
 class Weights:
-    def __init__(self, g, seed):
+    def __init__(self, g, seed, weights):
         self.g, self.seed = g, seed
         q, kv = g["heads"] * g["headDim"], g["kvHeads"] * g["headDim"]
         # (out, in), gain: q and k have 2, so that random attention is not flat
@@ -102,9 +119,11 @@ class Weights:
             "gate": (g["intermediate"], g["hidden"], 1), "up": (g["intermediate"], g["hidden"], 1),
             "down": (g["hidden"], g["intermediate"], 1),
         }
-        self.layers = [{name: values(self.bits(layer, name)) for name in self.shapes} for layer in range(g["layers"])]
+        self.layers = [
+            {name: quantised(values(self.bits(layer, name)), weights) for name in self.shapes} for layer in range(g["layers"])
+        ]
         self.embed = values(self.table("embed"))
-        self.head = self.embed if g["tied"] else values(self.table("head"))
+        self.head = self.embed if g["tied"] else quantised(values(self.table("head")), weights)
         self.norm = np.ones(g["hidden"])
 
     def bits(self, layer, name):
@@ -200,12 +219,13 @@ def spread_ids(key, count, below):
     return [int(h) % below for h in lowbias32(np.arange(count, dtype=np.uint32) ^ np.uint32(key))]
 
 
-def golden(g):
-    w = Weights(g, SEED)
+def golden(g, weights="f16", chosen=range(len(SEQUENCES))):
+    w = Weights(g, SEED, weights)
     adapters = {adapter["name"]: adapter for adapter in ADAPTERS}
     watched = sorted(set(spread_ids(7, 2 * WATCHED, g["vocab"])))[:: 2][:WATCHED]
     sequences, rounding = [], []
-    for number, (name, length) in enumerate(SEQUENCES):
+    for number in chosen:
+        name, length = SEQUENCES[number]
         ids = spread_ids(1000 + number, length + FORCED, g["vocab"])
         lora = None if name is None else w.lora(adapters[name])
         logits = forward(w, ids, lora, round_kv=True)[length - 1 :]
@@ -232,7 +252,9 @@ def golden(g):
         "rank7DownB": hexes(w.lora_bits(adapters["rank-7"], 1, "down")[1]),
     }
     return {
-        "geometry": g, "seed": SEED, "scale": SCALE, "adapters": ADAPTERS, "bits": bits,
+        "geometry": g, "weights": weights, "seed": SEED, "scale": SCALE, "adapters": ADAPTERS, "bits": bits,
+        # Two groups of the last layer's second row.
+        "down": [float(value) for value in w.layers[-1]["down"][1, : 2 * GROUP]],
         "kvRounding": {"max": short(np.abs(moved).max()), "rms": short(np.sqrt(np.mean(moved**2)))}, "watched": watched, "sequences": sequences,
     }
 
@@ -240,7 +262,8 @@ def golden(g):
 def main():
     out = Path(__file__).with_suffix(".json")
     # A line for each sequence: small, and a change can still be read.
-    text = json.dumps([golden(g) for g in MODELS], separators=(",", ":"))
+    goldens = [golden(g) for g in MODELS] + [golden(MODELS[i], weights, chosen) for i, weights, chosen in QUANTISED]
+    text = json.dumps(goldens, separators=(",", ":"))
     out.write_text(text.replace('{"adapter":', '\n{"adapter":').replace('{"geometry":', '\n{"geometry":') + "\n")
 
 

@@ -26,6 +26,8 @@ export function startTestCore(overrides: Partial<EngineConfig> = {}): Promise<En
       gpuMemory: null,
       batchInvariant: true,
       merge: null,
+      kernels: 'portable',
+      profile: false,
       validate: true,
       ...overrides,
     },

@@ -7,6 +7,7 @@ import type {
   AdapterInfo,
   EngineCore,
   EngineInfo,
+  HoldError,
   LoadError,
   LoadOptions,
   ResidencyError,
@@ -16,8 +17,10 @@ import type {
   SequenceRequest,
   SequenceTimings,
   Tier,
+  WorkReading,
 } from '../../engine/core.ts';
 import { type Geometry, geometryOf } from '../../engine/models/geometry.ts';
+import type { KindProfile } from '../../engine/worker/step-profile.ts';
 
 export interface ScriptedCoreOptions {
   /** Ids a sequence gives, before the end its request asks for. Defaults to the prompt, over and over. */
@@ -44,6 +47,7 @@ export class ScriptedCore implements EngineCore {
   readonly #live = new Map<SequenceListener, () => void>();
   #promptTokens = 0;
   #generated = 0;
+  #held: number | null = null;
 
   constructor(options: ScriptedCoreOptions = {}) {
     this.#options = {
@@ -69,6 +73,8 @@ export class ScriptedCore implements EngineCore {
       kvBlockSize: 16,
       kvBlocks: 1024,
       batchInvariant: false,
+      profile: false,
+      variants: ['scripted'],
       memoryPlan: [],
     };
   }
@@ -181,6 +187,32 @@ export class ScriptedCore implements EngineCore {
       adapterEvictions: 0,
       adapterSwaps: 0,
     };
+  }
+
+  /** Says what it was asked to, as the real one does; nothing waits here, so nothing is kept waiting. */
+  async hold(milliseconds: number): Promise<HoldError | null> {
+    if (this.#held !== null) return { code: 'held', message: 'requests are held already' };
+    this.#held = milliseconds;
+    return null;
+  }
+
+  async release(): Promise<number | HoldError> {
+    if (this.#held === null) return { code: 'not_held', message: 'requests are not held' };
+    this.#held = null;
+    return 0;
+  }
+
+  async work(): Promise<WorkReading> {
+    const { steps, dispatches, rows, loraRows, promptTokens, generatedTokens, running, waiting } = this.stats();
+    const counted = { steps, dispatches, rows, loraRows, promptTokens, generatedTokens };
+    const bytes = { weightBytes: 0, kvBytes: 0, adapterBytes: 0, uploadBytes: 0 };
+    const made = { adapterLoads: 0, pipelinesCompiled: 0, buffersCreated: 0, bindGroupsCreated: 0 };
+    const counters = { ...counted, ...bytes, ...made, paddedRows: 0, stepAdapters: 0 };
+    return { counters, running, waiting, held: this.#held !== null, holdExpired: false };
+  }
+
+  async profile(): Promise<KindProfile[]> {
+    return [];
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@
 import { OpenAI } from 'openai';
 import { afterEach } from 'vitest';
 import { createHttpServer, type HttpServer } from '../../../engine/http/server.ts';
+import type { InjectDelay } from '../../../engine/inject-delay.ts';
 import { findModel } from '../../../engine/models/find-model.ts';
 import { loadTokenizer, type Tokenizer } from '../../../engine/models/tokenizer.ts';
 import { ScriptedCore, type ScriptedCoreOptions } from '../../support/scripted-core.ts';
@@ -26,13 +27,16 @@ afterEach(async () => {
 });
 
 /** @param options.folder a model's folder, whose geometry, name and tokenizer take the place of the preset's */
-export async function serving(options: ScriptedCoreOptions & { folder?: string } = {}): Promise<Serving> {
+export async function serving(
+  options: ScriptedCoreOptions & { folder?: string; injectDelay?: InjectDelay } = {},
+): Promise<Serving> {
   const core = new ScriptedCore(options);
   const found = options.folder === undefined ? null : await findModel(options.folder);
   if (found !== null) core.info.geometry = found.geometry;
   const tokenizer = await loadTokenizer(found ?? 'llama-3');
   const logged: string[] = [];
-  const server = createHttpServer({ core, tokenizer, log: (line) => logged.push(line) });
+  const { injectDelay = null } = options;
+  const server = createHttpServer({ core, tokenizer, injectDelay, log: (line) => logged.push(line) });
   const url = await server.listen('127.0.0.1', 0);
   const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
   const all = { core, server, url, client, tokenizer, logged };

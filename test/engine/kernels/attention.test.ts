@@ -6,12 +6,12 @@ import {
   attentionConstants,
   attentionGrid,
 } from '../../../engine/kernels/attention.ts';
-import { f16Value } from '../../../engine/lora/random-f16.ts';
 import { type Batch, makeBatch } from './batches.ts';
 import { expectClose } from './close-to.ts';
+import { makeCache } from './kv-cache.ts';
 import { attentionOracle } from './oracles.ts';
-import { floats, halves, randomFrom } from './random.ts';
-import { asFloats, POISON, runKernel } from './run-kernel.ts';
+import { floats, randomFrom } from './random.ts';
+import { asFloats, runKernel } from './run-kernel.ts';
 
 type Shape = Omit<AttentionShape, 'blockSize'>;
 const SHAPES: Shape[] = [
@@ -33,25 +33,6 @@ const batches: Record<string, () => Batch> = {
   'a prompt going on at 61': () => makeBatch({ decodes: [{ context: 129 }], chunk: { context: 61, rows: 7 }, seed: 4 }),
   'one row': () => makeBatch({ decodes: [{ context: 130 }], seed: 5 }),
 };
-
-/** A cache that holds f16 numbers where the batch's sequences have positions up to their last row, and NaN elsewhere. */
-function makeCache(batch: Batch, { kvHeads, headDim }: Shape, seed: number) {
-  const size = batch.totalBlocks * kvHeads * batch.blockSize * headDim;
-  const words = new Uint32Array(size / 2).fill(POISON);
-  const bits = new Uint16Array(words.buffer);
-  const random = randomFrom(seed);
-  const tables = new Map(batch.rows.map(({ sequence }) => [sequence.id, sequence.blocks]));
-  const at = (id: number, head: number, position: number, i: number) => {
-    const block = (tables.get(id) as number[])[Math.floor(position / batch.blockSize)] as number;
-    return ((block * kvHeads + head) * batch.blockSize + (position % batch.blockSize)) * headDim + i;
-  };
-  for (const { sequence, first, count } of batch.step.parts) {
-    for (let p = 0; p < first + count; p++) {
-      for (let head = 0; head < kvHeads; head++) bits.set(halves(random, headDim).bits, at(sequence.id, head, p, 0));
-    }
-  }
-  return { words, element: (...where: [number, number, number, number]) => f16Value(bits[at(...where)] as number) };
-}
 
 describe.each(SHAPES)('$heads heads, $kvHeads of KV, of $headDim', (shape) => {
   it.each(Object.keys(batches))('%s', async (name) => {

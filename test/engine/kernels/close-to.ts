@@ -17,6 +17,12 @@ export const expected = (length: number): Expected => ({
   bounds: new Float64Array(length),
 });
 
+/** Numbers `from` to `to` of them. */
+export const partOf = ({ values, bounds }: Expected, from: number, to: number): Expected => ({
+  values: values.subarray(from, to),
+  bounds: bounds.subarray(from, to),
+});
+
 /** @throws Error naming the place, unless every number lies within its bound and the lengths agree */
 export function expectClose(
   got: ArrayLike<number>,

@@ -4,6 +4,7 @@
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { foldColumns, foldConstants, foldGrid, foldMerge, PLACE_WORDS } from '../../../engine/kernels/fold.ts';
+import { decodeColumns, encodeColumns, type WeightLayout } from '../../../engine/kernels/weight-format.ts';
 import type { ResidentAdapter } from '../../../engine/lora/slots.ts';
 import { fromHalf, toHalf } from '../../../engine/tensor-files/half.ts';
 import type { GroupShape, LoraLayout } from '../../../engine/transformer/dimensions.ts';
@@ -27,13 +28,20 @@ interface Tried {
   k: number;
   n: number;
   slices: number[];
+  weights: WeightLayout;
 }
+const PLAIN: WeightLayout = { format: 'f16', pack: 1 };
 /** Widths that four pairs, eight parts, and both together do not divide; slices that end within 32 columns. */
 const SHAPES: Tried[] = [
-  { k: 2, n: 32, slices: [0] },
-  { k: 34, n: 96, slices: [0, 40, 77] },
-  { k: 66, n: 64, slices: [0, 32] },
-  { k: 258, n: 32, slices: [0] },
+  { k: 2, n: 32, slices: [0], weights: PLAIN },
+  { k: 34, n: 96, slices: [0, 40, 77], weights: PLAIN },
+  { k: 66, n: 64, slices: [0, 32], weights: PLAIN },
+  { k: 258, n: 32, slices: [0], weights: PLAIN },
+  { k: 48, n: 96, slices: [0, 40, 77], weights: { format: 'f16', pack: 8 } },
+  { k: 64, n: 64, slices: [0, 32], weights: { format: 'int8', pack: 1 } },
+  { k: 192, n: 96, slices: [0, 40, 77], weights: { format: 'int8', pack: 4 } },
+  { k: 192, n: 64, slices: [0, 40], weights: { format: 'int4', pack: 1 } },
+  { k: 128, n: 96, slices: [0], weights: { format: 'int4', pack: 4 } },
 ];
 
 interface Problem extends Tried {
@@ -47,12 +55,13 @@ interface Problem extends Tried {
   shape: GroupShape;
 }
 
-function problemOf({ k, n, slices }: Tried, adapter: ResidentAdapter, seed: number): Problem {
+function problemOf({ k, n, slices, weights }: Tried, adapter: ResidentAdapter, seed: number): Problem {
   const random = randomFrom(seed);
   const columnsAt = all.pages * 4 * n + 3;
   const lora = { slices, ranks: 64, aAt: 5, bAt: 3, columnsAt, columnWords: 0 };
   const tensors = makeLoraTensors(random, all.adapters, all, { k, n, lora });
-  const { bits, values: w } = halves(random, n * k);
+  const words = encodeColumns(Float32Array.from(halves(random, n * k).values), n, k, weights);
+  const w = Float64Array.from(decodeColumns(words, n, k, weights));
   const change = new Float64Array(n * k);
   const size = new Float64Array(n * k);
   for (let row = 0; row < n; row++) {
@@ -77,12 +86,13 @@ function problemOf({ k, n, slices }: Tried, adapter: ResidentAdapter, seed: numb
     k,
     n,
     slices,
+    weights,
     w,
     change,
     size,
     shape,
-    bound: { place, w: tiled(bits, n, k), tensors },
-    constants: (software) => foldConstants(shape, layout, software),
+    bound: { place, w: words, tensors },
+    constants: (software) => foldConstants(shape, layout, weights, software),
   };
 }
 
@@ -94,20 +104,6 @@ function placeOf({ rank, scale, pages }: ResidentAdapter, hasM: boolean): Uint32
   place.set(pages, PLACE_WORDS);
   return place;
 }
-
-function tiled(bits: Uint16Array, n: number, k: number): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array((n * k) / 2);
-  for (let row = 0; row < n; row++) {
-    for (let c = 0; c < k; c += 2) {
-      words[wordOf(row, c, k)] = pair(bits[row * k + c] as number, bits[row * k + c + 1] as number);
-    }
-  }
-  return words;
-}
-const wordOf = (row: number, c: number, k: number): number =>
-  (Math.floor(row / 32) * (k / 2) + Math.floor(c / 2)) * 32 + (row % 32);
-const halfOf = (words: Uint32Array, row: number, c: number, k: number): number =>
-  ((words[wordOf(row, c, k)] as number) >>> (16 * (c % 2))) & 0xffff;
 
 /** m for the rows of a group: some close to the row's length, some far from it, and none for every fifth. */
 function magnitudes({ w, change, k, n }: Problem, seed: number): Float32Array<ArrayBuffer> {
@@ -148,7 +144,7 @@ function lengthError({ w, change, size, k }: Problem, row: number, rank: number)
   return squares / (2 * length * length) + (k + 8) * U;
 }
 
-describe.each(SHAPES)('$k wide, $n rows, slices at $slices', (tried) => {
+describe.each(SHAPES)('$k wide, $n rows in $weights.format by $weights.pack, slices at $slices', (tried) => {
   it.each(RANKS.flatMap((rank) => SPLITS.map((software) => [rank, software] as const)))(
     'columns of rank %i, software %s',
     async (rank, software) => {
@@ -186,51 +182,51 @@ describe.each(SHAPES)('$k wide, $n rows, slices at $slices', (tried) => {
     },
   );
 
-  it.each(RANKS.flatMap((rank) => SPLITS.flatMap((software) => SPLITS.map((dora) => [rank, software, dora] as const))))(
-    'merges rank %i, software %s, with m %s',
-    async (rank, software, dora) => {
-      const adapter = all.adapters.find((one) => one.rank === rank)!;
-      const problem = problemOf(tried, adapter, 3 * rank + tried.k);
-      const { k, n } = problem;
-      const { w, tensors } = problem.bound;
-      const m = dora ? magnitudes(problem, rank) : new Float32Array(FIRST + n + 7).fill(Number.NaN);
-      const bound = [
-        placeOf(adapter, dora),
-        { words: w.length, initial: w },
-        tensors.aPool,
-        tensors.bPool,
-        bitsOf(m),
-        { words: m.length, initial: new Uint32Array(m.length) },
-      ];
-      const [after, marks] = await runKernel(foldMerge, problem.constants(software), bound, foldGrid(problem.shape));
-      expect(marks!.every((mark) => mark === 0)).toBe(true);
-      for (let row = 0; row < n; row++) {
-        const own = m[FIRST + row]!;
-        const g = Number.isNaN(own) ? 1 : own / lengthOf(problem.w, problem.change, row, k);
-        const gError = Number.isNaN(own) ? 0 : 2 * Math.abs(g) * lengthError(problem, row, rank);
-        for (let c = 0; c < k; c++) {
-          const i = row * k + c;
-          const sum = problem.w[i]! + problem.change[i]!;
-          const off = 2 * (rank + 3) * U * (Math.abs(problem.w[i]!) + problem.size[i]!);
-          const limit = halfUlp(g * sum) * 1.01 + Math.abs(g) * off + gError * Math.abs(sum);
-          const got = fromHalf(halfOf(after!, row, c, k));
-          if (!(Math.abs(got - g * sum) <= limit))
-            throw new Error(`[${row}, ${c}]: ${got} where ${g * sum} ± ${limit}`);
-        }
+  const merging = tried.weights.format === 'f16' ? RANKS : [];
+  it.each(
+    merging.flatMap((rank) => SPLITS.flatMap((software) => SPLITS.map((dora) => [rank, software, dora] as const))),
+  )('merges rank %i, software %s, with m %s', async (rank, software, dora) => {
+    const adapter = all.adapters.find((one) => one.rank === rank)!;
+    const problem = problemOf(tried, adapter, 3 * rank + tried.k);
+    const { k, n } = problem;
+    const { w, tensors } = problem.bound;
+    const m = dora ? magnitudes(problem, rank) : new Float32Array(FIRST + n + 7).fill(Number.NaN);
+    const bound = [
+      placeOf(adapter, dora),
+      { words: w.length, initial: w },
+      tensors.aPool,
+      tensors.bPool,
+      bitsOf(m),
+      { words: m.length, initial: new Uint32Array(m.length) },
+    ];
+    const [after, marks] = await runKernel(foldMerge, problem.constants(software), bound, foldGrid(problem.shape));
+    expect(marks!.every((mark) => mark === 0)).toBe(true);
+    const merged = decodeColumns(after!, n, k, tried.weights);
+    for (let row = 0; row < n; row++) {
+      const own = m[FIRST + row]!;
+      const g = Number.isNaN(own) ? 1 : own / lengthOf(problem.w, problem.change, row, k);
+      const gError = Number.isNaN(own) ? 0 : 2 * Math.abs(g) * lengthError(problem, row, rank);
+      for (let c = 0; c < k; c++) {
+        const i = row * k + c;
+        const sum = problem.w[i]! + problem.change[i]!;
+        const off = 2 * (rank + 3) * U * (Math.abs(problem.w[i]!) + problem.size[i]!);
+        const limit = halfUlp(g * sum) * 1.01 + Math.abs(g) * off + gError * Math.abs(sum);
+        const got = merged[row * k + c]!;
+        if (!(Math.abs(got - g * sum) <= limit)) throw new Error(`[${row}, ${c}]: ${got} where ${g * sum} ± ${limit}`);
       }
-    },
-  );
+    }
+  });
 });
 
 /** One matrix of 32 rows, 4 wide, with A of ones and rank 1, so that every row changes by its own B. */
 async function mergeRows(rows: { w: number[]; b: number; m?: number }[], scale = 1) {
   const [k, n] = [4, 32];
   const adapter = { rank: 1, scale, pages: [0] } as unknown as ResidentAdapter;
-  const bits = new Uint16Array(n * k);
+  const w = new Float32Array(n * k);
   const b = new Uint32Array(4 * n);
   const m = new Float32Array(n).fill(Number.NaN);
   rows.forEach((row, i) => {
-    bits.set(row.w.map(toHalf), i * k);
+    w.set(row.w, i * k);
     b[i] = toHalf(row.b);
     m[i] = row.m ?? Number.NaN;
   });
@@ -240,7 +236,7 @@ async function mergeRows(rows: { w: number[]; b: number; m?: number }[], scale =
   const lora = { slices: [0], ranks: 8, aAt: 0, bAt: 0, columnsAt: 4 * n, columnWords: 0 };
   const layout = { groups: { o: lora }, groupColumns: { o: 0 } } as unknown as LoraLayout;
   const dora = rows.some((row) => row.m !== undefined);
-  const initial = tiled(bits, n, k);
+  const initial = encodeColumns(w, n, k, PLAIN);
   const run = async (kernel: typeof foldMerge, software: boolean) => {
     const bound = [
       placeOf(adapter, dora),
@@ -250,8 +246,10 @@ async function mergeRows(rows: { w: number[]; b: number; m?: number }[], scale =
       bitsOf(m),
       { words: n, initial: new Uint32Array(n) },
     ];
-    const [after, marks] = await runKernel(kernel, foldConstants(shape, layout, software), bound, foldGrid(shape));
-    const values = rows.map((_, row) => [0, 1, 2, 3].map((c) => fromHalf(halfOf(after!, row, c, k))));
+    const constants = foldConstants(shape, layout, PLAIN, software);
+    const [after, marks] = await runKernel(kernel, constants, bound, foldGrid(shape));
+    const merged = decodeColumns(after!, n, k, PLAIN);
+    const values = rows.map((_, row) => [...merged.subarray(row * k, (row + 1) * k)]);
     return { values, marks: [...marks!.subarray(0, rows.length)] };
   };
   return {

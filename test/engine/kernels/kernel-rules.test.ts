@@ -6,20 +6,37 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineError } from '../../../engine/errors.ts';
 import { attention, ropeKv } from '../../../engine/kernels/attention.ts';
+import { attentionFlash } from '../../../engine/kernels/attention-flash.ts';
+import { attentionMerge, attentionSplit } from '../../../engine/kernels/attention-split.ts';
 import { ceilingCopy, ceilingFma, ceilingMatrix, ceilingRead } from '../../../engine/kernels/ceilings.ts';
 import { embed } from '../../../engine/kernels/embed.ts';
 import { foldColumns, foldMerge } from '../../../engine/kernels/fold.ts';
+import { gemv } from '../../../engine/kernels/gemv.ts';
 import { type Access, defineKernel, type Kernel, KernelCompiler } from '../../../engine/kernels/kernel.ts';
 import { matmul } from '../../../engine/kernels/matmul.ts';
 import { randomWeights } from '../../../engine/kernels/random-weights.ts';
+import { reduceNorm, reduceRope, reduceSwiglu } from '../../../engine/kernels/reduce.ts';
 import { rmsnorm, rmsnormConstants } from '../../../engine/kernels/rmsnorm.ts';
-import { sample } from '../../../engine/kernels/sample.ts';
+import { rmsnormWide } from '../../../engine/kernels/rmsnorm-wide.ts';
+import { sample, sampleWide } from '../../../engine/kernels/sample.ts';
 import { shrink } from '../../../engine/kernels/shrink.ts';
+import { shrinkFew } from '../../../engine/kernels/shrink-few.ts';
+import { shrinkTiles } from '../../../engine/kernels/shrink-tiles.ts';
+import { splitK } from '../../../engine/kernels/split-k.ts';
+import { tiles } from '../../../engine/kernels/tiles.ts';
 import { testDevice } from '../../support/device.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../engine/kernels/', import.meta.url));
+const SHAPE = { heads: 4, kvHeads: 1, headDim: 64, blockSize: 16 };
+const SQUARE = { rows: 16, columns: 64, subgroupRows: 16, subgroupColumns: 16 };
+const TILE = { ...SQUARE, depth: 32, buffers: 1, direct: false } as const;
+const CORES = { matrix: { m: 16, n: 16, k: 16 }, lanes: 32, maxWorkgroupBytes: 16_384, maxInvocations: 256 };
+const F16 = { format: 'f16', pack: 8 } as const;
 const KERNELS: Kernel[] = [
   attention,
+  attentionFlash(SHAPE, { rows: 16, heads: 4 }),
+  attentionMerge,
+  attentionSplit(SHAPE, { lanes: 8, subgroup: false }),
   ropeKv,
   ceilingCopy,
   ceilingFma,
@@ -28,11 +45,21 @@ const KERNELS: Kernel[] = [
   embed,
   foldColumns,
   foldMerge,
-  matmul,
+  gemv,
+  matmul({ format: 'f16', pack: 1 }),
   ...randomWeights,
+  reduceNorm,
+  reduceRope,
+  reduceSwiglu,
   rmsnorm,
+  rmsnormWide,
   sample,
+  sampleWide,
   shrink,
+  shrinkFew,
+  shrinkTiles(TILE, CORES),
+  splitK(TILE, F16, CORES),
+  tiles(TILE, F16, CORES),
 ];
 const files = readdirSync(FOLDER).filter((file) => file.endsWith('.wgsl'));
 const source = (name: string): string => readFileSync(join(FOLDER, `${name}.wgsl`), 'utf8');
@@ -61,7 +88,9 @@ describe.each(KERNELS)('$name, $entry', ({ name, entry, bindings }) => {
   });
 
   it('has its entry point', () =>
-    expect(source(name)).toMatch(new RegExp(`@compute @workgroup_size\\(\\w+\\)\\nfn ${entry}\\(`)));
+    expect(source(name)).toMatch(
+      new RegExp(`@compute @workgroup_size\\(\\w+\\)( @subgroup_size\\(\\w+\\))?\\nfn ${entry}\\(`),
+    ));
 });
 
 describe.each(files)('%s', (file) => {

@@ -1,8 +1,9 @@
 /**
- * y = finish(g ⊙ (x · Wᵀ + scale · s · Bᵀ) + bias) in every tile the engine can choose, against the same float64 numbers.
+ * y = finish(g ⊙ (x · Wᵀ + scale · s · Bᵀ) + bias) in every tile the engine can choose and every layout of W, against the
+ * same float64 numbers.
  *
- * Padded columns of W, s of base rows, s past an adapter's rank and pages that are nobody's are NaN, and so are the
- * column words of adapters that have none: none of them may count.
+ * Padded columns of W (quantised: their scales too), s of base rows, s past an adapter's rank and pages that are nobody's are
+ * NaN, and so are the column words of adapters that have none: none of them may count.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -15,13 +16,14 @@ import {
   padColumns,
   tileKey,
 } from '../../../engine/kernels/matmul.ts';
+import { decodeColumns, encodeColumns, type WeightLayout } from '../../../engine/kernels/weight-format.ts';
 import { pagesFor } from '../../../engine/lora/slots.ts';
 import { chosenDevice } from '../../support/device.ts';
 import { type Batch, batchOfRows, makeAdapters, makeBatch, type TestAdapters } from './batches.ts';
 import { expectClose } from './close-to.ts';
 import { type LoraTensors, makeLoraTensors } from './lora-tensors.ts';
 import { matmulOracle } from './oracles.ts';
-import { floats, halves, pair, randomFrom } from './random.ts';
+import { floats, halves, randomFrom } from './random.ts';
 import { asFloats, POISON, runKernel } from './run-kernel.ts';
 
 /** Plain adapters, and then some with column words: g, bias, both, g. */
@@ -29,7 +31,6 @@ const PLAIN = [1, 4, 7, 8, 16, 64];
 const COLUMNED = [1, 7, 16, 64];
 const RANKS = [...PLAIN, ...COLUMNED];
 const ROWS = [1, 2, 3, 4, 5, 8, 9, 33];
-const NAN_HALF = POISON & 0xffff;
 
 /** All tiles that any number of rows gets on any device. */
 const TILES: MatmulTile[] = [
@@ -58,7 +59,8 @@ const swigluColumns = (out: number): number => padColumns(2 * out);
 
 /** A shape, and the tiles that split K it is run in on SwiftShader. */
 type Tried = MatmulShape & { split: string[] };
-const plain = { rows: 'all', lora: null } as const;
+const F16: WeightLayout = { format: 'f16', pack: 1 };
+const plain = { rows: 'all', weights: F16, lora: null } as const;
 const BASE_SHAPES: MatmulShape[] = [
   { ...plain, k: 2, n: 128, out: 1, finish: 'none' },
   { ...plain, k: 130, n: 256, out: 200, finish: 'none' },
@@ -70,22 +72,24 @@ const BASE_SHAPES: MatmulShape[] = [
 /** Column words behind all pages, with a word of another projection before and some after those of each slot. */
 const columnsBehind = (bAt: number, n: number) => {
   const pages = pagesFor(2 * RANKS.length + 1, 64);
-  return { columnsAt: bAt + 4 * pages * n + 1, columnWords: n + 5 };
+  return { columnsAt: bAt + 4 * pages * n + 4, columnWords: n + 12 };
 };
 
 const LORA_SHAPES: Tried[] = [
   // q, k, v whose boundaries lie within a workgroup's columns, and at no multiple of 32.
   {
     rows: 'all',
+    weights: F16,
     k: 34,
     n: 256,
     out: 150,
     finish: 'none',
-    lora: { slices: [0, 70, 113], ranks: 64, aAt: 0, bAt: 40, ...columnsBehind(40, 256) },
-    split: ['2x2/8', '4x2/4'],
+    lora: { slices: [0, 72, 116], ranks: 64, aAt: 0, bAt: 40, ...columnsBehind(40, 256) },
+    split: ['2x4/16', '4x4/8'],
   },
   {
     rows: 'all',
+    weights: F16,
     k: 30,
     n: 128,
     out: 128,
@@ -95,12 +99,13 @@ const LORA_SHAPES: Tried[] = [
   },
   {
     rows: 'all',
+    weights: F16,
     k: 34,
     n: swigluColumns(100),
     out: 100,
     finish: 'swiglu',
     lora: { slices: [0, swigluColumns(100) / 2], ranks: 64, aAt: 8, bAt: 16, ...columnsBehind(16, swigluColumns(100)) },
-    split: ['1x2/8', '8x4/2'],
+    split: ['1x4/16', '8x4/2'],
   },
 ];
 
@@ -109,18 +114,20 @@ beforeAll(async () => {
   all = await makeAdapters(RANKS, (i) => i >= PLAIN.length);
 });
 
-/** W of `n` padded columns, of which `real(column)` hold numbers: f16 tiles [n / 32][k / 2][32]. */
-function makeWeights(n: number, k: number, real: (column: number) => boolean) {
-  const { bits, values } = halves(randomFrom(n + k), n * k);
-  const words = new Uint32Array((n * k) / 2);
-  for (let column = 0; column < n; column++) {
-    for (let i = 0; i < k; i += 2) {
-      const at = (Math.floor(column / 32) * (k / 2) + i / 2) * 32 + (column % 32);
-      const half = (j: number) => (real(column) ? (bits[column * k + j] as number) : NAN_HALF);
-      words[at] = pair(half(i), half(i + 1));
-    }
-  }
-  return { words, at: (column: number, i: number) => values[column * k + i] as number };
+/** W of `n` padded columns, of which `real(column)` hold numbers. */
+function makeWeights(n: number, k: number, real: (column: number) => boolean, layout: WeightLayout) {
+  const { values } = halves(randomFrom(n + k), n * k);
+  const encode = (padding: number) => {
+    const padded = Float32Array.from(values, (value, i) => (real(Math.floor(i / k)) ? value : padding));
+    return encodeColumns(padded, n, k, layout);
+  };
+  const words = encode(1);
+  const exact = decodeColumns(words, n, k, layout);
+  // What stands for columns of padding is what their values change.
+  encode(0).forEach((word, i) => {
+    if (word !== words[i]) words[i] = POISON;
+  });
+  return { words, at: (column: number, i: number) => exact[column * k + i] as number };
 }
 
 /** s as shrink.wgsl leaves it: zero up to the next four ranks, nothing (here NaN) beyond and for base rows. */
@@ -137,20 +144,21 @@ function makeShrunk(batch: Batch, slices: number, ranks: number) {
   return { s, at: (row: number, slice: number, r: number) => s[at(row, slice, r)] as number };
 }
 
-async function check(batch: Batch, shape: MatmulShape, split: readonly string[] = []): Promise<void> {
-  const { k, n, out, finish, lora } = shape;
+async function check(batch: Batch, shape: MatmulShape, tiles: readonly MatmulTile[] = tilesFor([])): Promise<void> {
+  const { k, n, out, finish, weights, lora } = shape;
   const sampled = shape.rows === 'sampled';
   // The head's x holds only the sampled rows, gathered by rmsnorm before it.
   const adapters = sampled ? batch.sampledRows.map(() => null) : batch.rows.map(({ adapter }) => adapter);
   const rows = adapters.length;
   const random = randomFrom(rows + k);
-  const w = makeWeights(n, k, (column) => (finish === 'swiglu' ? column % (n / 2) : column) < out);
+  const real = (column: number) => (finish === 'swiglu' ? column % (n / 2) : column) < out;
+  const w = makeWeights(n, k, real, weights);
   const x = floats(random, rows * k);
   const residual = floats(random, finish === 'residual' ? rows * out : 4);
   const tensors: LoraTensors | null = lora && makeLoraTensors(random, all.adapters, all, { k, n, lora });
   const shrunk = lora ? makeShrunk(batch, lora.slices.length, lora.ranks) : { s: new Float32Array(4), at: () => 0 };
   const want = matmulOracle(shape, adapters, { w: w.at, x, residual, s: shrunk.at, tensors });
-  for (const tile of tilesFor(split)) {
+  for (const tile of tiles) {
     const bound = [
       batch.data,
       w.words,
@@ -160,7 +168,7 @@ async function check(batch: Batch, shape: MatmulShape, split: readonly string[] 
       shrunk.s,
       tensors?.bPool ?? new Uint32Array(4),
     ];
-    const [y] = await runKernel(matmul, matmulConstants(shape, tile), bound, matmulGrid(shape, tile, rows));
+    const [y] = await runKernel(matmul(weights), matmulConstants(shape, tile), bound, matmulGrid(shape, tile, rows));
     const place = (i: number) => `row ${Math.floor(i / out)}, column ${i % out}`;
     expectClose(asFloats(y!), want, `${rows} rows, tile ${tileKey(tile)}`, place);
   }
@@ -193,7 +201,7 @@ describe('with adapters', () => {
   describe.each(LORA_SHAPES)('$finish, $k wide, $out of $n columns, slices at $lora.slices', ({ split, ...shape }) => {
     it.each(ROWS)('%i rows over base and ranks 7, 16 and 1', async (rows) => {
       const { adapters } = all;
-      await check(batchOfRows(rows, [adapters[2]!, null, adapters[4]!, adapters[0]!], rows), shape, split);
+      await check(batchOfRows(rows, [adapters[2]!, null, adapters[4]!, adapters[0]!], rows), shape, tilesFor(split));
     });
 
     it('all ranks in one batch of prompts and decodes', async () => {
@@ -208,7 +216,7 @@ describe('with adapters', () => {
         chunk: { adapter: adapters[2]!, context: 0, rows: 3 },
       });
       expect(new Set(batch.rows.map(({ adapter }) => adapter)).size).toBe(RANKS.length + 1);
-      await check(batch, shape, split);
+      await check(batch, shape, tilesFor(split));
     });
 
     it.each([1, 2, 4, 9])('%i rows of g, of a bias, of both, of none and of the base', async (rows) => {
@@ -218,13 +226,48 @@ describe('with adapters', () => {
         [both!, all.adapters[4]!],
         [bias!, more!],
       ]) {
-        await check(batchOfRows(rows, turn, rows), shape, split);
+        await check(batchOfRows(rows, turn, rows), shape, tilesFor(split));
       }
     });
 
-    it('base rows alone', () => check(batchOfRows(5, [null]), shape, split));
-    it('one adapter alone', () => check(batchOfRows(9, [all.adapters[5]!]), shape, split));
+    it('base rows alone', () => check(batchOfRows(5, [null]), shape, tilesFor(split)));
+    it('one adapter alone', () => check(batchOfRows(9, [all.adapters[5]!]), shape, tilesFor(split)));
   });
+});
+
+/** What is not f16 in single words, and a depth of x that reaches across its blocks. */
+const LAYOUTS: (WeightLayout & { k: number })[] = [
+  { format: 'f16', pack: 8, k: 208 },
+  { format: 'int8', pack: 1, k: 192 },
+  { format: 'int8', pack: 4, k: 192 },
+  { format: 'int4', pack: 1, k: 192 },
+  { format: 'int4', pack: 4, k: 192 },
+];
+/** Of the tiles that differ in no more than their rows, the fewest and the most. */
+const ENDS = TILES.filter((tile) => ['1x4/1', '8x8/1'].includes(tileKey(tile)));
+
+describe.each(LAYOUTS)('$format weights, $pack words of a column together', ({ k, ...weights }) => {
+  it.each(['none', 'residual', 'swiglu'] as const)('%s, without adapters', async (finish) => {
+    const shape: MatmulShape = { ...plain, weights, k, n: swigluColumns(100), out: 97, finish };
+    for (const rows of [1, 9]) await check(batchOfRows(rows, [null], rows), shape, ENDS);
+  });
+
+  it('with adapters', async () => {
+    const { adapters } = all;
+    const turn = [adapters[2]!, null, adapters[4]!, adapters[PLAIN.length + 2]!];
+    const [{ split: _, ...shape }] = LORA_SHAPES as [Tried];
+    for (const rows of [1, 9]) await check(batchOfRows(rows, turn, rows), { ...shape, weights, k }, ENDS);
+  });
+
+  // SwiftShader takes seconds to compile each: there, only the one whose blocks are split between lanes that load four words.
+  it.skipIf(chosenDevice().candidate === 'swiftshader' && !(weights.format === 'int4' && weights.pack === 4))(
+    'with K split, some lanes left without any',
+    async () => {
+      const { split: _, ...shape } = LORA_SHAPES[2] as Tried;
+      const tiles = TILES.filter((tile) => tileKey(tile) === '1x4/16');
+      await check(batchOfRows(1, [all.adapters[2]!]), { ...shape, weights, k }, tiles);
+    },
+  );
 });
 
 describe('tiles', () => {
@@ -236,7 +279,16 @@ describe('tiles', () => {
   });
 
   it('are these and no more: a new one is to be looked at here', () => {
-    expect(TILES.map(tileKey).sort()).toEqual(['1x2/8', '1x4/1', '2x2/8', '2x4/1', '4x2/4', '4x4/1', '8x4/1', '8x4/2']);
+    expect(TILES.map(tileKey).sort()).toEqual([
+      '1x4/1',
+      '1x4/16',
+      '2x4/16',
+      '2x8/1',
+      '4x4/8',
+      '4x8/1',
+      '8x4/2',
+      '8x8/1',
+    ]);
   });
 
   it('depend on nothing when results must not depend on the batch', () => {

@@ -145,7 +145,7 @@ export interface Dot {
   size: number;
 }
 
-function dot(length: number, term: (i: number) => number): Dot {
+export function dot(length: number, term: (i: number) => number): Dot {
   let value = 0;
   let size = 0;
   for (let i = 0; i < length; i++) {
@@ -176,6 +176,8 @@ export interface MatmulInputs {
   /** s[row, slice, r] */
   s(row: number, slice: number, r: number): number;
   tensors: LoraTensors | null;
+  /** x · Wᵀ, where it is not computed in f32: its own bound comes with it. */
+  product?(row: number, column: number): Dot & { bound: number };
 }
 
 /** @param adapters of the rows of y: an adapter, or null for the base model */
@@ -187,15 +189,19 @@ export function matmulOracle(
   const { k, n, out, finish, lora } = shape;
   const want = expected(adapters.length * out);
   const projected = (row: number, column: number): { value: number; bound: number } => {
-    const base = dot(k, (i) => (inputs.x[row * k + i] as number) * inputs.w(column, i));
+    const inF32 = () => dot(k, (i) => (inputs.x[row * k + i] as number) * inputs.w(column, i));
+    const base = inputs.product?.(row, column) ?? { ...inF32(), bound: 0 };
+    const roundings = inputs.product ? 0 : k;
     const adapter = adapters[row];
-    if (!lora || !adapter || !inputs.tensors) return { value: base.value, bound: 2 * k * U * base.size };
+    if (!lora || !adapter || !inputs.tensors) {
+      return { value: base.value, bound: base.bound + 2 * roundings * U * base.size };
+    }
     const slice = lora.slices.findLastIndex((first) => first <= column);
     const { tensors } = inputs;
     const low = dot(adapter.rank, (r) => inputs.s(row, slice, r) * tensors.b(adapter, r, column));
     const value = base.value + adapter.scale * low.value;
     const size = base.size + Math.abs(adapter.scale) * low.size;
-    const bound = 2 * (k + adapter.rank + 2) * U * size;
+    const bound = base.bound + 2 * (roundings + adapter.rank + 2) * U * size;
     if (!adapter.hasColumns) return { value, bound };
     // g times what came before, and the bias: a product and two sums more.
     const { g1, bias } = tensors.columns(adapter, column);

@@ -1,8 +1,9 @@
 /** Weights made on the device are the bits of lora/random-f16.ts, in the layouts the other kernels read. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { KernelCompiler } from '../../../engine/kernels/kernel.ts';
-import { type RandomJob, RandomWeights } from '../../../engine/kernels/random-weights.ts';
-import { amplitudeOf, f16Bits, tensorKey } from '../../../engine/lora/random-f16.ts';
+import { type RandomJob, RandomWeights, randomColumns } from '../../../engine/kernels/random-weights.ts';
+import { encodeColumns, type WeightLayout, wordsOf } from '../../../engine/kernels/weight-format.ts';
+import { amplitudeOf, f16Bits, f16Value, tensorKey } from '../../../engine/lora/random-f16.ts';
 import golden from '../../golden/random-f16.json' with { type: 'json' };
 import { testDevice } from '../../support/device.ts';
 import { pair } from './random.ts';
@@ -96,6 +97,44 @@ describe('base', () => {
       });
     }
   });
+});
+
+const LAYOUTS: WeightLayout[] = [
+  { format: 'f16', pack: 1 },
+  { format: 'f16', pack: 8 },
+  { format: 'int8', pack: 1 },
+  { format: 'int8', pack: 4 },
+  { format: 'int4', pack: 1 },
+  { format: 'int4', pack: 4 },
+];
+
+describe.each(LAYOUTS)('$format by $pack', (layout) => {
+  // The last two are numbers so small that some groups' scales would be subnormal, or all of them.
+  it.each([
+    { columns: 32, k: 64, at: 0, fanIn: 64, gain: 1 },
+    { columns: 64, k: 192, at: 32, fanIn: 192, gain: 2 },
+    { columns: 96, k: 1024, at: 64, fanIn: 1024, gain: 1 },
+    { columns: 32, k: 128, at: 0, fanIn: 28672, gain: 1 },
+    { columns: 64, k: 512, at: 0, fanIn: 48_000, gain: 1 },
+    { columns: 32, k: 256, at: 0, fanIn: 2 ** 24, gain: 1 },
+  ])('$columns rows of $k of $fanIn in, from column $at, are the f16 ones, encoded', async (given) => {
+    const { columns, k, at, fanIn, gain } = given;
+    const key = tensorKey(3, 1, 2);
+    const amplitude = amplitudeOf(fanIn, gain);
+    const words = wordsOf(layout, at + columns, k);
+    const got = await make(words, [{ ...randomColumns(layout, { at, columns, k }), key, amplitude }]);
+    const values = Float32Array.from({ length: columns * k }, (_, i) => f16Value(f16Bits(i, key, amplitude)));
+    const want = new Uint32Array(words).fill(POISON);
+    want.set(encodeColumns(values, columns, k, layout), wordsOf(layout, at, k));
+    const wrong = got.findIndex((word, i) => word !== want[i]);
+    expect(wrong, `word ${wrong}: ${got[wrong]?.toString(16)} where ${want[wrong]?.toString(16)} is right`).toBe(-1);
+  });
+});
+
+it('takes whole tiles of quantised columns only', () => {
+  const int8: WeightLayout = { format: 'int8', pack: 1 };
+  expect(() => randomColumns(int8, { at: 0, columns: 40, k: 64 })).toThrow('40 columns are no whole tiles of 32');
+  expect(() => randomColumns(int8, { at: 16, columns: 32, k: 64 })).toThrow('multiples of 32');
 });
 
 const RANKS = [1, 4, 7, 8, 16, 64];

@@ -34,7 +34,7 @@ export function compiled(
     cache = { compiler: new KernelCompiler(device), made: new Map() };
     compilers.set(device, cache);
   }
-  const key = `${kernel.name} ${kernel.entry} ${JSON.stringify(constants)}`;
+  const key = `${kernel.name} ${kernel.entry} ${JSON.stringify([kernel.fixed, constants])}`;
   let made = cache.made.get(key);
   if (!made) {
     made = cache.compiler.compile(kernel, constants);

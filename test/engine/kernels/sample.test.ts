@@ -1,57 +1,11 @@
 /** Next ids: greedy with its ties, draws from exactly the ids that the cut-offs leave, masks, seeds, and NaN. */
 import { describe, expect, it } from 'vitest';
-import type { SequenceRequest } from '../../../engine/core.ts';
-import { sample, sampleConstants, sampleGrid } from '../../../engine/kernels/sample.ts';
 import { lowbias32 } from '../../../engine/lora/random-f16.ts';
-import { makeBatch } from './batches.ts';
 import { randomFrom } from './random.ts';
-import { runKernel } from './run-kernel.ts';
-import { inverseLowbias32, type Kept, sampleOracle, seedFor } from './sample-oracle.ts';
+import { type Asked, distinctLogits, draw, INDEX, NO_ID, oracle, winner } from './sample-draw.ts';
+import { inverseLowbias32, seedFor } from './sample-oracle.ts';
 
-type Asked = Partial<Omit<SequenceRequest, 'prompt' | 'adapter'>>;
-const NO_ID = 0xffffffff;
 const VOCABULARIES = [1, 2, 63, 64, 65, 200, 4099];
-
-/** Every decode draws its second token: the first came with its prompt. */
-const INDEX = 1;
-
-async function draw(
-  rows: readonly Float32Array[],
-  asked: readonly Asked[],
-  endIds: number[] = [],
-): Promise<Uint32Array> {
-  const vocab = rows[0]!.length;
-  const batch = makeBatch({
-    decodes: asked.map((request) => ({ context: 1, request })),
-    blocks: asked.length,
-    endIds,
-    vocab,
-  });
-  const logits = new Float32Array(rows.length * vocab);
-  rows.forEach((row, i) => {
-    logits.set(row, i * vocab);
-  });
-  const bound = [batch.data, logits, { words: rows.length }];
-  const [ids] = await runKernel(sample, sampleConstants(vocab), bound, sampleGrid(rows.length));
-  return ids!;
-}
-
-/** Logits in [-4, 4) no two of which are nearer than 1e-3, so that no rounding decides a cut-off. */
-function distinctLogits(vocab: number, seed: number): Float32Array<ArrayBuffer> {
-  const random = randomFrom(seed);
-  const steps = Array.from({ length: vocab }, (_, i) => i);
-  return Float32Array.from(random.shuffle(steps), (i) => (8 * (i + 0.5 * random.next())) / Math.max(vocab, 2) - 4);
-}
-
-const oracle = (logits: Float32Array, asked: Asked, masked: number[] = []): Kept =>
-  sampleOracle(logits, { temperature: 1, topP: 1, topK: 0, seed: 0, ...asked, index: INDEX, masked });
-
-/** The winner, or null when the two best are too near for f32 to tell. */
-function winner({ ids, scores }: Kept): number | null {
-  const order = scores.map((_, i) => i).sort((a, b) => scores[b]! - scores[a]!);
-  const [first, second] = [scores[order[0]!]!, scores[order[1] ?? -1] ?? -Infinity];
-  return first - second > 1e-4 * (1 + Math.abs(first)) ? ids[order[0]!]! : null;
-}
 
 describe('greedy', () => {
   it.each(VOCABULARIES)('takes the largest of %i logits', async (vocab) => {

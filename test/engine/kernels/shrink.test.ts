@@ -4,9 +4,9 @@ import type { LoraShape } from '../../../engine/kernels/matmul.ts';
 import { shrink, shrinkConstants, shrinkGrid } from '../../../engine/kernels/shrink.ts';
 import { type Batch, batchOfRows, makeAdapters, makeBatch, type TestAdapters } from './batches.ts';
 import { makeLoraTensors } from './lora-tensors.ts';
-import { shrinkOracle } from './oracles.ts';
 import { floats, randomFrom } from './random.ts';
-import { asFloats, POISON, runKernel } from './run-kernel.ts';
+import { runKernel } from './run-kernel.ts';
+import { expectShrunk } from './shrunk.ts';
 
 const RANKS = [1, 4, 7, 8, 16, 64];
 let all: TestAdapters;
@@ -33,24 +33,7 @@ async function check(batch: Batch, k: number, slices: number): Promise<void> {
     [batch.data, x, tensors.aPool, { words }],
     shrinkGrid(lora, batch.shape),
   );
-  const got = asFloats(s!);
-  batch.rows.forEach(({ adapter }, row) => {
-    for (let slice = 0; slice < slices; slice++) {
-      for (let r = 0; r < lora.ranks; r++) {
-        const at = (row * slices + slice) * lora.ranks + r;
-        const where = `row ${row} (${adapter ? `rank ${adapter.rank}` : 'base'}), slice ${slice}, rank ${r}`;
-        if (adapter && r < adapter.rank) {
-          const { value, bound } = shrinkOracle(tensors, adapter, k, x, { row, slice, r });
-          if (!(Math.abs(got[at]! - value) <= bound))
-            throw new Error(`${where}: ${got[at]} where ${value} ± ${bound} is right`);
-        } else if (adapter && r < 4 * Math.ceil(adapter.rank / 4)) {
-          expect(got[at], where).toBe(0); // matmul reads ranks in pairs
-        } else {
-          expect(s![at], `${where} is nobody's`).toBe(POISON);
-        }
-      }
-    }
-  });
+  expectShrunk(batch, s!, { tensors, k, x, slices, ranks: lora.ranks });
 }
 
 describe.each([2, 62, 130, 576])('inputs of width %i', (k) => {

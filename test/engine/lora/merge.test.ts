@@ -13,11 +13,13 @@ import { MODULES } from '../../../engine/models/projections.ts';
 import { FileError } from '../../../engine/tensor-files/file-error.ts';
 import { fromHalf } from '../../../engine/tensor-files/half.ts';
 import { GROUPS, groupShapes } from '../../../engine/transformer/dimensions.ts';
+import { weightLayouts } from '../../../engine/transformer/weight-layouts.ts';
 import { allocateWeights, fillWeights, type Weights } from '../../../engine/transformer/weights.ts';
 import { testDevice } from '../../support/device.ts';
 import { adapterInMemory, SMALL, unpack, type Wanted } from './adapter-in-memory.ts';
 
 const g = SMALL;
+const LAYOUTS = weightLayouts(g, 'f16', true);
 const PATH = '/adapters/in-memory';
 let device: GPUDevice;
 let compiler: KernelCompiler;
@@ -29,7 +31,7 @@ beforeAll(async () => {
 });
 
 function freshWeights(): Weights {
-  const weights = allocateWeights(device, g);
+  const weights = allocateWeights(device, g, LAYOUTS);
   fillWeights(device, random, weights, g, 3);
   return weights;
 }
@@ -210,7 +212,7 @@ describe('is refused', () => {
     const spoil: Wanted['spoil'] = ({ b }) => b.fill(0);
     const one: Wanted = { layer: 0, module: 'gate', rank: 1, scale: 1, magnitude: () => 1, spoil };
     const packed = await packAdapter(adapterInMemory(g, [one]), g);
-    const weights = allocateWeights(device, g); // all zeros
+    const weights = allocateWeights(device, g, LAYOUTS); // all zeros
     await expect(fold(weights, packed, true)).rejects.toThrow(/layer 0, gate: merged into the base, element \[0, 0\]/);
   });
 

@@ -16,6 +16,7 @@ import { AdapterSlots, pagesFor, RANKS_PER_PAGE, type ResidentAdapter } from '..
 import type { Geometry } from '../../../engine/models/geometry.ts';
 import { MODULES, type ModuleName } from '../../../engine/models/projections.ts';
 import { GROUPS, groupShapes, loraLayout } from '../../../engine/transformer/dimensions.ts';
+import { weightLayouts } from '../../../engine/transformer/weight-layouts.ts';
 import { allocateWeights, fillWeights, type Weights } from '../../../engine/transformer/weights.ts';
 import { testDevice } from '../../support/device.ts';
 import { adapterInMemory, SMALL, unpack, type Wanted } from './adapter-in-memory.ts';
@@ -25,6 +26,7 @@ const SLOTS = 3;
 const SEED = 5;
 const geometry = SMALL;
 const layout = loraLayout(geometry, pagesFor(SLOTS, MAX_RANK), MAX_RANK, SLOTS);
+const layouts = weightLayouts(geometry, 'f16', true);
 const FILLER = 0x5eedc0de;
 
 let device: GPUDevice;
@@ -36,8 +38,8 @@ beforeAll(async () => {
   device = open.device;
   const compiler = new KernelCompiler(device);
   random = await RandomWeights.create(compiler);
-  columns = await FoldGroup.create(compiler, foldColumns, geometry, layout, open.software);
-  weights = allocateWeights(device, geometry);
+  columns = await FoldGroup.create(compiler, foldColumns, geometry, layout, layouts.projections, open.software);
+  weights = allocateWeights(device, geometry, layouts);
   fillWeights(device, random, weights, geometry, SEED);
 });
 

@@ -12,7 +12,15 @@ import type { Residency } from '../../../engine/lora/residency.ts';
 import { BlockManager } from '../../../engine/scheduler/block-manager.ts';
 import { type Delivery, Scheduler, type Step } from '../../../engine/scheduler/scheduler.ts';
 import { Sequence, type ServedAdapter } from '../../../engine/scheduler/sequence.ts';
-import { HEADER, SAMPLE_WORDS, StepWriter, stepCapacity, TILE_ROWS } from '../../../engine/scheduler/step-data.ts';
+import {
+  HEADER,
+  QUERY_ROWS,
+  SAMPLE_WORDS,
+  type StepShape,
+  StepWriter,
+  stepCapacity,
+  TILE_ROWS,
+} from '../../../engine/scheduler/step-data.ts';
 
 export interface Limits {
   maxNumSeqs: number;
@@ -193,6 +201,7 @@ export class SimulatedDevice {
       this.checkAdapter(sequence, word, row);
     });
     this.checkTiles(step, word, shape.tiles);
+    this.checkQueries(step, data, shape);
 
     return step.sampled.map(({ sequence }, i) => {
       const row = word(HEADER.SAMPLES_AT, SAMPLE_WORDS * i);
@@ -257,6 +266,37 @@ export class SimulatedDevice {
     }
     const withAdapter = step.parts.reduce((sum, { sequence, count }) => sum + (sequence.adapter ? count : 0), 0);
     check(covered.size === withAdapter, `${covered.size} rows in tiles, ${withAdapter} have an adapter`);
+  }
+
+  /** Tiles of queries cover every row once, each of one sequence, decodes first. */
+  private checkQueries({ rows }: Step, data: Uint32Array, { decodes, longest, queryTiles }: StepShape): void {
+    const word = (section: number, at: number): number => data[(data[section] as number) + at] as number;
+    const covered = new Set<number>();
+    let most = 0;
+    for (let tile = 0; tile < decodes + queryTiles; tile++) {
+      const [first, count, position, table] = [0, 1, 2, 3].map((i) => word(HEADER.QUERIES_AT, 4 * tile + i)) as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      check(count >= 1 && count <= QUERY_ROWS, `tile ${tile} has ${count} queries`);
+      if (tile < decodes) {
+        check(count === 1, `tile ${tile} is no decode`);
+        most = Math.max(most, position + 1);
+      }
+      for (let row = first; row < first + count; row++) {
+        check(!covered.has(row), `row ${row} is in two tiles of queries`);
+        covered.add(row);
+        const entry = word(HEADER.ROWS_AT, 4 * row + 2);
+        check(entry === word(HEADER.ROWS_AT, 4 * first + 2), `tile ${tile} has queries of two sequences`);
+        check(word(HEADER.ROWS_AT, 4 * row + 1) === position + row - first, `query ${row} has another position`);
+        const own = (data[HEADER.BLOCKS_AT] as number) + word(HEADER.SEQUENCES_AT, entry);
+        check(table === own, `tile ${tile} reads another block table`);
+      }
+    }
+    check(covered.size === rows, `${covered.size} rows are queries, the step has ${rows}`);
+    check(most === longest, `the longest decode attends to ${most} positions, not ${longest}`);
   }
 
   private place(word: (section: number, at: number) => number, row: number, position: number): number {

@@ -51,8 +51,9 @@ function batch(): Step {
 const draw = (seed: number, index: number): number => lowbias32((lowbias32(seed) + index) >>> 0);
 // biome-ignore format: sections, a row a line
 const WORDS = [
-  // rows, samples, then where rows, samples, slots, pages, tiles, sequences and blocks begin, four end ids, padding
-  9, 3, 16, 63, 81, 89, 93, 52, 56, 2, 7, NONE, NONE, 0, 0, 0,
+  // rows, samples, then where rows, samples, slots, pages, tiles, sequences and blocks begin, four end ids,
+  // where queries begin, decodes, positions of the longest
+  9, 3, 16, 63, 81, 89, 93, 52, 56, 2, 7, NONE, NONE, 105, 2, 3,
   // token, position, sequence, slot entry
   0x80000001, 2, 0, NONE,
   99, 1, 1, 0,
@@ -78,12 +79,18 @@ const WORDS = [
   1, 4, 0, 0,
   5, 1, 0, 0,
   6, 3, 1, 0,
+  // first row, rows, first position, where the block table begins: both decodes, then both prompts
+  0, 1, 2, 56,
+  1, 1, 1, 57,
+  2, 4, 1, 59,
+  6, 3, 0, 62,
 ];
 
 it('are these', () => {
   const { data, shape } = new StepWriter(200, [2, 7]).write(batch());
   expect([...data]).toEqual(WORDS);
-  expect(shape).toEqual({ rows: 9, samples: 3, tiles: 3, maxRank: 20, loraRows: 8 });
+  const queries = { decodes: 2, longest: 3, queryTiles: 2 };
+  expect(shape).toEqual({ rows: 9, samples: 3, tiles: 3, maxRank: 20, loraRows: 8, ...queries });
 });
 
 it('do not depend on the step before', () => {
@@ -94,7 +101,8 @@ it('do not depend on the step before', () => {
   const small: Step = { parts: [first!], rows: 1, sampled: [first!] };
   const again = writer.write(small);
   expect([...again.data]).toEqual([...new StepWriter(200, [2, 7]).write(small).data]);
-  expect(again.shape).toEqual({ rows: 1, samples: 1, tiles: 0, maxRank: 0, loraRows: 0 });
+  const queries = { decodes: 1, longest: 3, queryTiles: 0 };
+  expect(again.shape).toEqual({ rows: 1, samples: 1, tiles: 0, maxRank: 0, loraRows: 0, ...queries });
   expect(rest.length).toBe(3);
 });
 
@@ -109,6 +117,28 @@ it('of the largest step fit what stepCapacity says', () => {
   const capacity = stepCapacity({ rows: count, sequences: count, blocks: 3 * count, pages: 2 * count });
   const { data } = new StepWriter(capacity, []).write({ parts, rows: count, sampled: parts });
   expect(data.length).toBe(capacity);
+});
+
+it('cut the rows of a prompt into tiles of queries that stay within what stepCapacity says', () => {
+  const prompt = sequence(0, new Array<number>(41).fill(1), [7, 3, 5], null);
+  const decode = sequence(1, [1], [2], null);
+  decode.planned = 1;
+  const parts: Part[] = [
+    { sequence: prompt, first: 5, count: 33, samples: false, previous: null },
+    { sequence: decode, first: 0, count: 1, samples: true, previous: null },
+  ];
+  const { data, shape } = new StepWriter(1000, []).write({ parts, rows: 34, sampled: parts.slice(1) });
+  const table = data[8] as number;
+  expect([...data.subarray(data[13])]).toEqual([
+    ...[33, 1, 0, table + 3],
+    ...[0, 16, 5, table],
+    ...[16, 16, 21, table],
+    ...[32, 1, 37, table],
+  ]);
+  expect(shape).toMatchObject({ decodes: 1, longest: 1, queryTiles: 3 });
+  const limits = { rows: 34, sequences: 2, blocks: 4, pages: 0 };
+  const atMost = stepCapacity(limits) - 4 * 34 - 4 * 34 - 6; // no adapters, one sample fewer
+  expect(data.length).toBeLessThanOrEqual(atMost);
 });
 
 it('take no token from the host that it does not know', () => {

@@ -118,7 +118,14 @@ test('the folder gives the model its name, unless one is asked for; people are t
   const open = await testDevice();
   const config = { servedModelName: null, weights: 'f16', seed: 0, device: 'auto', maxModelLen: 64 } as const;
   const sizes = { maxNumSeqs: 2, maxNumBatchedTokens: 16, maxGpuLoras: 0, maxCpuLoras: 1, maxLoraRank: 8 };
-  const rest = { gpuMemory: null, batchInvariant: false, merge: null, validate: true };
+  const rest = {
+    gpuMemory: null,
+    batchInvariant: false,
+    merge: null,
+    kernels: 'portable' as const,
+    profile: false,
+    validate: true,
+  };
   const all = { ...config, ...sizes, ...rest, model: folder };
   const model = await Model.create(open, all, (told) => lines.push(...told));
   expect(model.geometry.name).toBe('A small one');

@@ -39,29 +39,38 @@ export interface RunOptions {
 export interface ModelOptions extends Partial<EngineConfig> {
   /** Take the tiles and splits that hardware would get, on whatever the tests run on. */
   gpuTiles?: boolean;
+  /** Have the weights lie as hardware would get them, under the test device's own tiles. */
+  gpuLayout?: boolean;
 }
 
 /** A model on the test device. Small by default: 256 positions, 32 sequences, 8 slots of rank 64. */
-export async function makeModel({ gpuTiles = false, ...config }: ModelOptions = {}): Promise<Model> {
+export async function makeModel({ gpuTiles = false, gpuLayout = false, ...config }: ModelOptions = {}): Promise<Model> {
   const open = await testDevice();
-  return Model.create(gpuTiles ? { ...open, software: false } : open, {
-    model: 'llama-3.2-1b@1/8',
-    servedModelName: null,
-    weights: 'f16',
-    seed: 20,
-    device: 'auto',
-    maxModelLen: 256,
-    maxNumSeqs: 32,
-    maxNumBatchedTokens: 256,
-    maxGpuLoras: 8,
-    maxCpuLoras: 64,
-    maxLoraRank: 64,
-    gpuMemory: null,
-    batchInvariant: false,
-    merge: null,
-    validate: true,
-    ...config,
-  });
+  const software = open.software && !gpuTiles && !gpuLayout;
+  const facts = { ...open.facts, software: open.facts.software && !gpuTiles };
+  return Model.create(
+    { ...open, software, facts },
+    {
+      model: 'llama-3.2-1b@1/8',
+      servedModelName: null,
+      weights: 'f16',
+      seed: 20,
+      device: 'auto',
+      maxModelLen: 256,
+      maxNumSeqs: 32,
+      maxNumBatchedTokens: 256,
+      maxGpuLoras: 8,
+      maxCpuLoras: 64,
+      maxLoraRank: 64,
+      gpuMemory: null,
+      batchInvariant: false,
+      merge: null,
+      kernels: 'portable',
+      profile: false,
+      validate: true,
+      ...config,
+    },
+  );
 }
 
 export interface NamedAdapter {

@@ -24,6 +24,8 @@ const config: EngineConfig = {
   gpuMemory: null,
   batchInvariant: false,
   merge: null,
+  kernels: 'portable',
+  profile: false,
   validate: false,
 };
 const gpu: DeviceLimits = { software: false, maxBufferSize: 16 * GIB, maxStorageBufferBindingSize: 2 ** 31 - 4 };
@@ -92,6 +94,45 @@ describe('llama-3-8b in f16', () => {
 
 it('takes 13.3 GB for 32 adapters of rank 16 on llama-3-70b', () => {
   expect(((32 * adapterBytes(known('llama-3-70b'), 16)) / 1e9).toFixed(1)).toBe('13.3');
+});
+
+describe('llama-3-70b in int4, for 32 sequences of 2,048 tokens and 32 adapters of rank 16', () => {
+  const g = known('llama-3-70b');
+  const asked = { ...config, weights: 'int4', maxNumSeqs: 32, maxModelLen: 2048, gpuMemory: 80e9 } as const;
+  const plan = planMemory(g, asked, gpu);
+  const table = 128_256 * 8192;
+
+  it('has 41.2 GB of weights: 9/16 of a byte for each, and two for those of the embeddings', () => {
+    const norms = (2 * 80 + 1) * 8192;
+    expect(plan.weightBytes).toBe(((70_553_706_496 - norms - table) * 9) / 16 + 2 * table + 4 * 8192);
+    expect((plan.weightBytes / 1e9).toFixed(1)).toBe('41.2');
+    expect(plan.lines[0]).toMatch(
+      /80 layers of 459\.0 MiB, embedding of 2004\.0 MiB, head of 563\.6 MiB; int4, and f16 emb/,
+    );
+  });
+
+  it('takes 77 GB, which just fits 80', () => {
+    expect(plan.kvBlocks).toBe((32 * 2048) / KV_BLOCK);
+    const { weightBytes, loraBytes, kvBytes, scratchBytes } = plan;
+    expect((kvBytes / 1e9).toFixed(1)).toBe('21.5');
+    // 13.3 GB, and 0.8 GB of DoRA's columns and biases.
+    expect((loraBytes / 1e9).toFixed(1)).toBe('14.1');
+    expect(Math.round((weightBytes + loraBytes + kvBytes) / 1e9)).toBe(77);
+    expect((weightBytes + loraBytes + kvBytes + scratchBytes) / 1e9).toBeLessThan(80);
+  });
+
+  it('does not fit in int8 or f16', () => {
+    for (const weights of ['int8', 'f16'] as const) expect(refusal(g, { ...asked, weights }, gpu).code).toBe('too_big');
+  });
+});
+
+it('gives a tied head no bytes of its own in any format', () => {
+  const g = known('llama-3.2-1b');
+  const table = 128_256 * 2048 * 2;
+  const bytes = (weights: EngineConfig['weights']) => planMemory(g, { ...config, weights }, gpu).weightBytes;
+  const rest = bytes('f16') - table - 4 * 2048;
+  expect(bytes('int8') - table - 4 * 2048).toBe((rest * 17) / 32);
+  expect(bytes('int4') - table - 4 * 2048).toBe((rest * 9) / 32);
 });
 
 describe('too big', () => {

@@ -31,7 +31,16 @@ describe('a synthetic adapter in a preset', () => {
   beforeAll(async () => {
     const config: EngineConfig = {
       ...{ model: 'llama-3.2-1b@1/8', servedModelName: null, weights: 'f16', seed: 20, device: 'auto' },
-      ...{ maxModelLen: 256, maxCpuLoras: 1, maxLoraRank: 8, gpuMemory: null, batchInvariant: false, validate: true },
+      ...{
+        maxModelLen: 256,
+        maxCpuLoras: 1,
+        maxLoraRank: 8,
+        gpuMemory: null,
+        batchInvariant: false,
+        kernels: 'portable',
+        profile: false,
+        validate: true,
+      },
       ...SLOTLESS,
       merge: { name: 'folded', path: PATH },
     };
@@ -59,6 +68,12 @@ describe('a synthetic adapter in a preset', () => {
 
 test('a model without one says so', async () => {
   expect((await makeModel(SLOTLESS)).merged).toBeNull();
+});
+
+test.each(['int8', 'int4'] as const)('into %s weights nothing is folded, and f16 is named', async (weights) => {
+  const refused = makeModel({ ...SLOTLESS, weights, merge: { name: 'folded', path: PATH } });
+  await expect(refused).rejects.toMatchObject({ code: 'usage', hint: expect.stringContaining('--weights f16') });
+  await expect(refused).rejects.toThrow(`folded into f16 weights, and these are ${weights}`);
 });
 
 describe('what cannot be folded is a usage error', () => {

@@ -21,6 +21,8 @@ const CONFIG: EngineConfig = {
   gpuMemory: null,
   batchInvariant: false,
   merge: null,
+  kernels: 'portable',
+  profile: false,
   validate: true,
 };
 

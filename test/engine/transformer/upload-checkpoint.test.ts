@@ -1,12 +1,19 @@
-/** A checkpoint's values, read back from the device's tiles element by element, and how little of the host they take. */
+/** A checkpoint's values, read back from the device element by element, and how little of the host they take. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  decodeColumns,
+  encodeColumns,
+  type WeightFormat,
+  type WeightLayout,
+  wordsOf,
+} from '../../../engine/kernels/weight-format.ts';
 import type { Geometry } from '../../../engine/models/geometry.ts';
 import { FileError } from '../../../engine/tensor-files/file-error.ts';
-import { fromHalf } from '../../../engine/tensor-files/half.ts';
 import type { DType } from '../../../engine/tensor-files/tensor.ts';
 import { mapCheckpoint } from '../../../engine/transformer/checkpoint.ts';
 import { GROUPS, groupShapes } from '../../../engine/transformer/dimensions.ts';
 import { uploadCheckpoint } from '../../../engine/transformer/upload-checkpoint.ts';
+import { type WeightLayouts, weightLayouts } from '../../../engine/transformer/weight-layouts.ts';
 import { allocateWeights, type Weights } from '../../../engine/transformer/weights.ts';
 import { testDevice } from '../../support/device.ts';
 import { inMemory, SMALL, smallLlama, type Values } from './small-llama.ts';
@@ -18,14 +25,17 @@ const GROUP_TENSORS = {
   down: ['mlp.down_proj'],
 } as const;
 
+/** Widths that are blocks of 64 values, an odd number of them. */
+const BLOCKS: Geometry = { ...SMALL, intermediate: 192 };
+
 let device: GPUDevice;
 beforeAll(async () => {
   ({ device } = await testDevice());
 });
 
 /** Weights that hold something else before: nothing may be left of it. */
-function poisoned(g: Geometry): Weights {
-  const weights = allocateWeights(device, g, 'own');
+function poisoned(g: Geometry, layouts = weightLayouts(g, 'f16', true)): Weights {
+  const weights = allocateWeights(device, g, layouts, 'own');
   const { layers, embedding, head, inputNorms, postAttentionNorms, finalNorm } = weights;
   for (const buffer of [
     ...layers.flatMap(Object.values),
@@ -44,14 +54,14 @@ async function upload(
   g: Geometry,
   tensors: ReadonlyMap<string, Values>,
   dtypeOf: (name: string) => DType,
-  options: Parameters<typeof uploadCheckpoint>[4] = {},
+  { layouts, ...options }: Parameters<typeof uploadCheckpoint>[4] & { layouts?: WeightLayouts } = {},
 ): Promise<Weights> {
-  const weights = poisoned(g);
+  const weights = poisoned(g, layouts);
   await uploadCheckpoint(device, weights, mapCheckpoint(inMemory(tensors, dtypeOf), g), g, options);
   return weights;
 }
 
-async function wordsOf(buffer: GPUBuffer): Promise<Uint32Array> {
+async function readBack(buffer: GPUBuffer): Promise<Uint32Array> {
   const copy = device.createBuffer({ size: buffer.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
   const encoder = device.createCommandEncoder();
   encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size);
@@ -62,16 +72,18 @@ async function wordsOf(buffer: GPUBuffer): Promise<Uint32Array> {
   return words;
 }
 
-/** [columns][k] of a matrix whose tiles are [n / 32][k / 2][32] words. */
-async function matrixOf(buffer: GPUBuffer, k: number): Promise<number[][]> {
-  const words = await wordsOf(buffer);
-  const columns = (2 * words.length) / k;
-  return Array.from({ length: columns }, (_, n) =>
-    Array.from({ length: k }, (_, i) => {
-      const word = words[(Math.floor(n / 32) * (k / 2) + Math.floor(i / 2)) * 32 + (n % 32)] as number;
-      return fromHalf((word >>> (16 * (i % 2))) & 0xffff);
-    }),
-  );
+/** [columns][k] of a matrix. */
+async function matrixOf(buffer: GPUBuffer, k: number, layout: WeightLayout): Promise<number[][]> {
+  const words = await readBack(buffer);
+  const tiles = words.length / wordsOf(layout, 32, k);
+  return rowsOf({ shape: [32 * tiles, k], values: decodeColumns(words, 32 * tiles, k, layout) });
+}
+
+/** What a format makes of rows: themselves, unless it has fewer bits. */
+function inFormat(rows: number[][], k: number, layout: WeightLayout): number[][] {
+  if (layout.format === 'f16') return rows;
+  const words = encodeColumns(Float32Array.from(rows.flat()), rows.length, k, layout);
+  return rowsOf({ shape: [rows.length, k], values: decodeColumns(words, rows.length, k, layout) });
 }
 
 const rowsOf = ({ shape, values }: Values): number[][] =>
@@ -87,9 +99,10 @@ async function expectOnDevice(g: Geometry, weights: Weights, tensors: ReadonlyMa
     ...Array.from({ length: n - rows.length }, () => new Array<number>(k).fill(0)),
   ];
   const table = (name: string) => padded(rowsOf(given(name)), g.hidden, Math.ceil(g.vocab / 128) * 128);
-  expect(await matrixOf(weights.embedding, g.hidden)).toEqual(table('model.embed_tokens.weight'));
-  expect(await matrixOf(weights.head, g.hidden)).toEqual(
-    table(g.tied ? 'model.embed_tokens.weight' : 'lm_head.weight'),
+  const { embedding, head, projections } = weights.layouts;
+  expect(await matrixOf(weights.embedding, g.hidden, embedding)).toEqual(table('model.embed_tokens.weight'));
+  expect(await matrixOf(weights.head, g.hidden, head)).toEqual(
+    inFormat(table(g.tied ? 'model.embed_tokens.weight' : 'lm_head.weight'), g.hidden, head),
   );
   for (const [layer, buffers] of weights.layers.entries()) {
     for (const group of GROUPS) {
@@ -98,15 +111,17 @@ async function expectOnDevice(g: Geometry, weights: Weights, tensors: ReadonlyMa
       slices.forEach(({ at }, i) => {
         rows = padded(rows, k, at).concat(rowsOf(given(`model.layers.${layer}.${GROUP_TENSORS[group][i]}.weight`)));
       });
-      expect(await matrixOf(buffers[group], k), `layer ${layer} ${group}`).toEqual(padded(rows, k, n));
+      expect(await matrixOf(buffers[group], k, projections), `layer ${layer} ${group}`).toEqual(
+        inFormat(padded(rows, k, n), k, projections),
+      );
     }
     const norms = [weights.inputNorms[layer], weights.postAttentionNorms[layer]] as GPUBuffer[];
     for (const [i, name] of ['input_layernorm', 'post_attention_layernorm'].entries()) {
-      const values = new Float32Array((await wordsOf(norms[i] as GPUBuffer)).buffer);
+      const values = new Float32Array((await readBack(norms[i] as GPUBuffer)).buffer);
       expect(values, `layer ${layer} ${name}`).toEqual(given(`model.layers.${layer}.${name}.weight`).values);
     }
   }
-  expect(new Float32Array((await wordsOf(weights.finalNorm)).buffer)).toEqual(given('model.norm.weight').values);
+  expect(new Float32Array((await readBack(weights.finalNorm)).buffer)).toEqual(given('model.norm.weight').values);
 }
 
 describe('every element of every tensor is where the kernels read it', () => {
@@ -132,6 +147,20 @@ describe('every element of every tensor is where the kernels read it', () => {
     await expectOnDevice(odd, await upload(odd, tensors, () => 'f32', { hostBytes: 1 }), tensors);
   });
 
+  test.each<[WeightFormat, boolean, number]>([
+    ['f16', false, 1],
+    ['int8', true, 1],
+    ['int8', false, 2 ** 26],
+    ['int4', true, 2 ** 26],
+    ['int4', false, 1],
+  ])('%s, on a processor %s, in slices of %i bytes', async (format, software, hostBytes) => {
+    for (const g of [BLOCKS, { ...BLOCKS, tied: true }]) {
+      const tensors = smallLlama(g);
+      const layouts = weightLayouts(g, format, software);
+      await expectOnDevice(g, await upload(g, tensors, () => 'bf16', { layouts, hostBytes }), tensors);
+    }
+  });
+
   test('a head that is the embedding', async () => {
     const tied = { ...SMALL, tied: true };
     const tensors = smallLlama(tied);
@@ -148,7 +177,7 @@ test('f32 is rounded to the nearest f16, to even in the middle', async () => {
   const expected = [1, 1 + 2 ** -9, 1 + 2 ** -10, 65504, -(2 ** -24), 0];
   head.values.set(given);
   const weights = await upload(SMALL, tensors, () => 'f32');
-  expect((await matrixOf(weights.head, SMALL.hidden))[0]?.slice(0, 6)).toEqual(expected);
+  expect((await matrixOf(weights.head, SMALL.hidden, weights.layouts.head))[0]?.slice(0, 6)).toEqual(expected);
 });
 
 describe('values that cannot be served are refused with tensor and index', () => {

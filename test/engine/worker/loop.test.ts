@@ -32,8 +32,11 @@ async function events(submitBlocks: boolean): Promise<string[]> {
     submit: () => {
       const step = ++steps;
       seen.push(`submit ${step}`);
-      const shape = { rows: 1, samples: 1, tiles: 0, maxRank: 0, loraRows: 0 };
-      return { shape, dispatches: 1, ids: async () => new Uint32Array([7]) };
+      const queries = { decodes: 1, longest: 1, queryTiles: 0 };
+      const shape = { rows: 1, samples: 1, tiles: 0, maxRank: 0, loraRows: 0, ...queries };
+      const bytes = { weightBytes: 0, kvBytes: 0, adapterBytes: 0, uploadBytes: 0 };
+      const work = { dispatches: 1, paddedRows: 0, adapters: 0, ...bytes };
+      return { shape, work, profile: null, ids: async () => new Uint32Array([7]) };
     },
   };
   const loop = new StepLoop(device, scheduler, {

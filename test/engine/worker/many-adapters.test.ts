@@ -42,6 +42,8 @@ beforeAll(async () => {
     maxLoraRank: 32,
     maxNumSeqs: SEATS,
     maxModelLen: 64,
+    kernels: 'portable',
+    profile: false,
     validate: false,
   });
 });
