@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Known answers for src/stats/, from scipy where it has the function and from plain numpy where it has not.
 
-Special functions and tails (scipy.special, scipy.stats), Spearman's rho and p (scipy.stats.spearmanr), the slope of Theil and
+Special functions, tails and quantiles (scipy.special, scipy.stats), bounds of means, of values to come and of shares, the
+sign-flip test (scipy.stats.permutation_test), Spearman's rho and p (scipy.stats.spearmanr), the slope of Theil and
 Sen (scipy.stats.theilslopes), the ranks of order-statistic intervals (by trying every rank against scipy.stats.binom), and
 MSER's cuts, correlation times and effective sizes straight from their definitions, with no shortcut that src/stats/ takes.
 Written to statistics.json.
@@ -128,6 +129,46 @@ for name, n, shape in [
     series = np.round(0.15 * np.asarray(first_order(n, 0.3)) + shape(i, n), 4).tolist()
     cuts.append({"name": name, "series": series, "cut": mser_cut(batches(series, 5))})
 
+def bounds(values, level):
+    """Of the mean, one-sided each, and p of a mean above 0.02."""
+    x = np.asarray(values, float)
+    low, high = stats.t.interval(1 - 2 * level, len(x) - 1, x.mean(), stats.sem(x))
+    p = stats.ttest_1samp(x, 0.02, alternative="greater").pvalue
+    return {"values": values, "level": level, "mean": float(x.mean()), "lower": float(low), "upper": float(high), "p": float(p)}
+
+
+def excess(value, others, level):
+    """Of a further value, by the definition of the prediction interval, and p of an excess above 0.02."""
+    x = np.asarray(others, float)
+    error = x.std(ddof=1) * np.sqrt(1 + 1 / len(x))
+    margin = stats.t.isf(level, len(x) - 1) * error
+    mean = value - x.mean()
+    p = stats.t.sf((mean - 0.02) / error, len(x) - 1)
+    return {"value": value, "others": others, "level": level, "lower": float(mean - margin), "upper": float(mean + margin), "p": float(p)}
+
+
+def sign_flip(values):
+    """By scipy's enumeration of all 2^k signs, of the mean."""
+    test = stats.permutation_test((np.asarray(values),), lambda x, axis=-1: np.mean(x, axis=axis), permutation_type="samples", alternative="greater", n_resamples=np.inf)
+    return {"values": values, "p": float(test.pvalue)}
+
+
+def share(k, n, level):
+    low, _ = stats.binomtest(k, n, alternative="greater").proportion_ci(1 - level)
+    _, high = stats.binomtest(k, n, alternative="less").proportion_ci(1 - level)
+    return {"k": k, "n": n, "level": level, "lower": float(low), "upper": float(high), "p": float(stats.binom.sf(k - 1, n, 0.01))}
+
+
+quantiles = [
+    {"tail": tail, "freedom": f, "t": float(stats.t.isf(tail, f))}
+    for tail, f in [(0.5, 5), (0.2, 19), (0.05, 1), (0.05 / 3, 5), (0.05 / 72, 11), (1e-6, 19), (0.005, 2.5), (0.01, 1000)]
+]
+logs = [[round(0.05 * x + shift, 4) for x in rng.standard_normal(k)] for k, shift in [(6, 0.0), (8, 0.05), (12, 0.08), (20, -0.02)]]
+means = [bounds(values, level) for values, level in zip(logs, (0.05 / 3, 0.05, 0.05 / 3, 0.001))]
+excesses = [excess(0.11, logs[1], 0.05), excess(-0.03, logs[2], 0.05 / 4)]
+flips = [sign_flip(values) for values in [*logs[:3], [1.0, 1.0, 1.0, -1.0, 2.0, 0.0], [0.1, 0.2, 0.3, -0.3, 0.3, 0.3, -0.6], [0.0, 0.0]]]
+shares = [share(k, n, level) for k, n, level in [(0, 300, 0.05), (3, 1000, 0.05 / 3), (30, 300, 0.001), (50, 50, 0.05)]]
+
 golden = {
     "scipy": scipy.__version__,
     "gamma": gamma,
@@ -140,6 +181,11 @@ golden = {
     "times": times,
     "clusters": clusters,
     "cuts": cuts,
+    "quantiles": quantiles,
+    "means": means,
+    "excesses": excesses,
+    "flips": flips,
+    "shares": shares,
 }
 lines = [f'"{key}": {json.dumps(value)}' for key, value in golden.items()]
 Path(__file__).with_suffix(".json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

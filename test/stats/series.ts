@@ -44,6 +44,11 @@ interface Golden {
   times: { series: number[]; time: number; lags: number }[];
   clusters: { above: number[]; sizes: number[]; effective: number }[];
   cuts: { name: string; series: number[]; cut: number }[];
+  quantiles: { tail: number; freedom: number; t: number }[];
+  means: { values: number[]; level: number; mean: number; lower: number; upper: number; p: number }[];
+  excesses: { value: number; others: number[]; level: number; lower: number; upper: number; p: number }[];
+  flips: { values: number[]; p: number }[];
+  shares: { k: number; n: number; level: number; lower: number; upper: number; p: number }[];
 }
 
 export const golden = JSON.parse(readFileSync(new URL('../golden/statistics.json', import.meta.url), 'utf8')) as Golden;
