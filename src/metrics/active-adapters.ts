@@ -29,6 +29,7 @@ export const activeAdapters: Metric = {
   title: 'Active adapters',
   unit: 'adapters',
   better: 'higher',
+  shape: 'scalar',
   description: 'Different adapters with a request in flight at a time, on average.',
   compute({ records, window }) {
     if (!(spanSeconds(window) > 0)) return unavailable('adapters', NO_WINDOW);

@@ -32,6 +32,7 @@ export const adapterFairness: Metric = {
   title: 'Fairness between adapters',
   unit: 'ratio',
   better: 'higher',
+  shape: 'scalar',
   description: 'How evenly adapters are served: 100 % is all alike, less is some at the cost of others (Jain’s index).',
   compute({ steady }) {
     const adapters = [...byAdapter(steady)].filter(([name]) => name !== BASE_MODEL);

@@ -19,6 +19,7 @@ export const adapterLoad: Metric = {
   title: 'Adapter load',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: 'How long requests waited for an adapter that was not on the device.',
   compute({ records }) {
     const missing = missingWarmth(records, 'cold');

@@ -13,6 +13,7 @@ export const chunkGap: Metric = {
   title: 'Gap between chunks',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: 'Time between two pieces of a stream, however many tokens each carries.',
   compute({ steady }) {
     const samples = samplesOf(steady, ({ chunks, outcome, end, sent }, into) => {

@@ -14,6 +14,7 @@ export const e2e: Metric = {
   title: 'End-to-end latency',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: 'From when a request should have been sent to its last content.',
   compute({ steady }) {
     const samples = samplesOf(steady, (record, into) => {

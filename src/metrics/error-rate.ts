@@ -11,6 +11,7 @@ export const errorRate: Metric = {
   title: 'Error rate',
   unit: 'ratio',
   better: 'lower',
+  shape: 'scalar',
   description: 'Requests that failed, of all that were issued.',
   compute({ records }) {
     if (records.length === 0) return unavailable('ratio', 'no request was issued');

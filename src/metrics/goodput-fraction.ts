@@ -13,6 +13,7 @@ export const goodputFraction: Metric = {
   title: 'Share of requests within the SLO',
   unit: 'ratio',
   better: 'higher',
+  shape: 'scalar',
   description: 'Requests that met every service-level objective, of all that were issued.',
   compute({ records, slo }) {
     if (slo === null) return unavailable('ratio', NO_SLO);

@@ -14,6 +14,7 @@ export const goodput: Metric = {
   title: 'Goodput',
   unit: 'requests/s',
   better: 'higher',
+  shape: 'scalar',
   description: 'Requests per second that met every service-level objective.',
   compute({ records, slo, window }) {
     if (slo === null) return unavailable('requests/s', NO_SLO);

@@ -12,6 +12,7 @@ export const inputTokens: Metric = {
   title: 'Input sequence length',
   unit: 'tokens',
   better: 'lower',
+  shape: 'distribution',
   description: 'Prompt tokens of each request, as the server counts them.',
   compute: ({ ok }) =>
     distributionOf(

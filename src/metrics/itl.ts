@@ -34,6 +34,7 @@ export const itl: Metric = {
   title: 'Inter-token latency',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: 'Time between tokens, one sample a token, over all requests.',
   compute({ steady }) {
     const samples = new Samples();

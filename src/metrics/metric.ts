@@ -29,6 +29,8 @@ export interface MetricInfo {
   title: string;
   unit: string;
   better: 'lower' | 'higher';
+  /** Samples with a mean and percentiles, or one number a run. */
+  shape: 'distribution' | 'scalar';
   /** One line that says what it is, for people who read a chart. */
   description: string;
 }

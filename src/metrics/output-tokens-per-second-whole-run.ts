@@ -14,6 +14,7 @@ export const outputTokensPerSecondWholeRun: Metric = {
   title: 'Output tokens per second, whole run',
   unit: 'tokens/s',
   better: 'higher',
+  shape: 'scalar',
   description: 'All tokens delivered over the whole run, ramp and drain included, as AIPerf counts them.',
   compute({ ok }) {
     let tokens = 0;

@@ -15,6 +15,7 @@ export const outputTokensPerSecond: Metric = {
   title: 'Output tokens per second',
   unit: 'tokens/s',
   better: 'higher',
+  shape: 'scalar',
   description: 'Tokens the server delivered per second under steady load.',
   compute({ records, window }) {
     const seconds = spanSeconds(window);

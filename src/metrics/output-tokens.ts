@@ -13,6 +13,7 @@ export const outputTokens: Metric = {
   title: 'Output sequence length',
   unit: 'tokens',
   better: 'higher',
+  shape: 'distribution',
   description: 'Tokens each request produced.',
   compute({ ok }) {
     const values = ok.map(outputTokensOf);

@@ -11,6 +11,7 @@ export const requestsPerSecond: Metric = {
   title: 'Requests per second',
   unit: 'requests/s',
   better: 'higher',
+  shape: 'scalar',
   description: 'Requests completed per second under steady load.',
   compute({ ok, window }) {
     const seconds = spanSeconds(window);

@@ -14,6 +14,7 @@ export const sendLag: Metric = {
   title: 'Send lag',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: 'How much later than intended the client sent its requests.',
   compute({ steady, cell }) {
     if (cell.load.kind === 'closed') {

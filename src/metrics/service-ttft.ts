@@ -14,6 +14,7 @@ export const serviceTtft: Metric = {
   title: 'Time to first token, from the actual send',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: 'From when a request was really sent to its first content.',
   compute({ steady }) {
     const samples = samplesOf(steady, (record, into) => {

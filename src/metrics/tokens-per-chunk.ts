@@ -13,6 +13,7 @@ export const tokensPerChunk: Metric = {
   title: 'Tokens per chunk',
   unit: 'tokens',
   better: 'lower',
+  shape: 'distribution',
   description: 'How many tokens each piece of a stream carries.',
   compute({ steady }) {
     const samples = new Samples();

@@ -12,6 +12,7 @@ export const tpotWorstAdapter: Metric = {
   title: 'Time per output token, worst adapter',
   unit: '×',
   better: 'lower',
+  shape: 'scalar',
   description: 'How many times as long the slowest adapter’s requests take for a token as the median adapter’s.',
   compute({ steady }) {
     if (tpotSamples(steady) === null) return unavailable('×', TOKENS_UNKNOWN);

@@ -36,6 +36,7 @@ export const tpot: Metric = {
   title: 'Time per output token',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: "A request's mean time between tokens after its first content.",
   compute({ steady }) {
     const samples = tpotSamples(steady);

@@ -14,6 +14,7 @@ export const ttfot: Metric = {
   title: 'Time to first output token',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: 'From when a request should have been sent to its first content that is not reasoning.',
   compute({ steady }) {
     const samples = samplesOf(steady, (record, into) => {

@@ -15,6 +15,7 @@ export const ttftCold: Metric = {
   title: 'Time to first token, cold adapter',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: 'Time to first token of requests whose adapter was not on the device when they came.',
   compute({ records }) {
     const missing = missingWarmth(records, 'cold');

@@ -15,6 +15,7 @@ export const ttftWarm: Metric = {
   title: 'Time to first token, warm adapter',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: 'Time to first token of requests whose adapter was on the device when they came.',
   compute({ records }) {
     const missing = missingWarmth(records, 'warm');

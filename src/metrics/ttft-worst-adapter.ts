@@ -11,6 +11,7 @@ export const ttftWorstAdapter: Metric = {
   title: 'Time to first token, worst adapter',
   unit: '×',
   better: 'lower',
+  shape: 'scalar',
   description:
     'How many times as long the slowest adapter’s requests wait for their first token as the median adapter’s.',
   compute: ({ steady }) => worstOverMedian(steady, ttftSamples),

@@ -24,6 +24,7 @@ export const ttft: Metric = {
   title: 'Time to first token',
   unit: 'ms',
   better: 'lower',
+  shape: 'distribution',
   description: 'From when a request should have been sent to its first content.',
   compute: ({ steady }) => distributionOf(ttftSamples(steady), MILLISECONDS),
 };

@@ -28,13 +28,22 @@ export function describePlan(plan: Plan, scenario: Scenario): string[] {
   ];
 }
 
+/** What every run is held against, for a plan that is run in pairs: one line, to stand behind that of the target. */
+export function comparedText({ cells }: Plan, scenario: Scenario): string {
+  const models = distinct(cells, (cell) => cell.at.model);
+  return `Compared with: ${targetText(scenario)}, ${models.length === 1 ? 'model' : 'models'} ${models.join(', ')} (B; the target above is A). Every run is made on either, one after the other, in random order.`;
+}
+
 const counted = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 const distinct = <T>(cells: readonly Cell[], of: (cell: Cell) => T): T[] => [...new Set(cells.map(of))];
 
 function targetText({ target }: Scenario): string {
   if (target.kind === 'engine') return 'the bundled engine';
-  return `the server at ${target.url ?? 'the endpoint given'} (${target.api} API)`;
+  const at = `${target.url ?? 'the endpoint given'} (${target.api} API)`;
+  return target.start === null
+    ? `the server at ${at}`
+    : `the server that \`${target.start.command.join(' ')}\` starts, at ${at}`;
 }
 
 function ranksText(plan: Plan): string {

@@ -4,6 +4,7 @@
  */
 
 import type { ModuleName } from '../../engine/models/projections.ts';
+import type { WeightFormat } from '../../engine/models/weight-formats.ts';
 import { adaptersInFiles, modulesOf } from './adapter-files.ts';
 import { type FolderModels, isFolderModel } from './facts.ts';
 import { mostTogether } from './lengths-range.ts';
@@ -18,7 +19,7 @@ export interface NeededAdapter extends PlannedAdapter {
 
 export interface EngineNeeds {
   model: string;
-  weights: string;
+  weights: WeightFormat;
   /** Ids of the cells that run on it. */
   cells: string[];
   /** Every adapter that any of its cells has, each once. */

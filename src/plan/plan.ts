@@ -2,6 +2,8 @@
  * The plan: what will be run, decided before anything starts. Pure data, made by `planOf()` from a Scenario and a few
  * facts about the target; the runner executes it and changes nothing in it.
  */
+import type { WeightFormat } from '../../engine/models/weight-formats.ts';
+import type { Arm } from '../result/arms.ts';
 import type { PromptFile } from '../scenario/prompt-files/entries.ts';
 import type {
   Arrivals,
@@ -22,7 +24,7 @@ export type Lengths = ScenarioLengths | { kind: 'file'; mean: number; min: numbe
 /** A cell's coordinates as the scenario declares them: scalars only, as they stand in result.json and in charts. */
 export interface At {
   model: string;
-  weights: string | null;
+  weights: WeightFormat | null;
   /** Declared rank; a label such as "mix(8:1,64:1)" where several are mixed; null for the base alone or when unknown. */
   rank: number | string | null;
   adapters: number;
@@ -101,6 +103,8 @@ export interface PlannedRun {
   /** Position in the execution order, 0-based. */
   order: number;
   seed: number;
+  /** Which of two targets it is run on (pairs.ts); absent where there is one. Its pair is the replicate. */
+  arm?: Arm;
 }
 
 export interface StandIn {

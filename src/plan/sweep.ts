@@ -4,6 +4,7 @@
  * many ranks or popularities are swept; an adapter in the weights is there once however many residencies are.
  */
 import { type Geometry, geometryOf, isGeometry } from '../../engine/models/geometry.ts';
+import type { WeightFormat } from '../../engine/models/weight-formats.ts';
 import { BenchError } from '../errors.ts';
 import type { Control, Kinds, Popularity, Rank, Residency, Scenario, ScenarioWorkload } from '../scenario/scenario.ts';
 import { endpointAdapters, engineAdapters, isShortage, type Shortage } from './adapters.ts';
@@ -56,7 +57,7 @@ export function sweepOf(scenario: Scenario, facts: TargetFacts): Sweep {
 }
 
 /** What is started or asked: a model, and where its adapters come from, which is its geometry or the endpoint's own. */
-type Server = { model: string; weights: string | null } & (
+type Server = { model: string; weights: WeightFormat | null } & (
   | { kind: 'engine'; geometry: Geometry }
   | { kind: 'endpoint'; served: EndpointModel }
 );
@@ -134,7 +135,7 @@ interface Coordinates {
   id: string;
   scenario: Scenario;
   model: string;
-  weights: string | null;
+  weights: WeightFormat | null;
   point: AdapterPoint | null;
   adapters: PlannedAdapter[];
   workload: ScenarioWorkload;

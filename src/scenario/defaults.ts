@@ -6,6 +6,7 @@ import type { ScenarioInput } from './schema.ts';
 
 const DEFAULTS = {
   target: { api: 'completions', headers: {} },
+  command: { ready_timeout: '10m', env: {} },
   weights: 'f16',
   adapters: { popularity: 'uniform', base_share: 0, kind: 'lora', mode: 'dynamic', modules: 'all', names: [] },
   prompt: { reuse: false },
@@ -20,6 +21,7 @@ const DEFAULTS = {
     repeats: 1,
     seed: 1,
   },
+  gate: { on_inconclusive: 'fail', alpha: 0.05, looks: [6, 12, 20] as number[] },
 } as const;
 
 const DEFAULT_RESIDENCY = 'warm';
@@ -32,22 +34,25 @@ export interface ResolvedScenario extends Given<Omit<ScenarioInput, 'without_gpu
   request: Required<Part<'request'>>;
   /** Without `requests` where a trace is replayed: all of it. */
   measure: Given<Part<'measure'>, 'warmup' | 'drain' | 'repeats' | 'seed'>;
+  gate?: Required<Part<'gate'>>;
 }
 
 /** `onEngine`: engine, models and weights apply; an endpoint has made those choices itself. */
 export function withDefaults(input: ScenarioInput, onEngine: boolean): ResolvedScenario {
-  const { without_gpu: _overlay, gate: _gate, ...rest } = input;
+  const { without_gpu: _overlay, gate, ...rest } = input;
   const resolved: ResolvedScenario = {
     ...rest,
     request: { ...DEFAULTS.request, ...input.request },
     measure: measureOf(input),
+    ...(gate === undefined ? {} : { gate: { ...DEFAULTS.gate, ...gate } }),
   };
   if (onEngine) {
     resolved.target = 'engine';
     resolved.engine = input.engine ?? {};
     resolved.weights = input.weights ?? DEFAULTS.weights;
-  } else if (typeof input.target === 'object' && 'url' in input.target) {
-    resolved.target = { ...DEFAULTS.target, ...input.target };
+  } else if (typeof input.target === 'object') {
+    const ofCommand = 'command' in input.target ? DEFAULTS.command : {};
+    resolved.target = { ...DEFAULTS.target, ...ofCommand, ...input.target };
   }
   if (input.adapters) {
     resolved.adapters = {

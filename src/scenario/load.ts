@@ -13,6 +13,7 @@ import { readFileSync } from 'node:fs';
 import { LineCounter, parseDocument } from 'yaml';
 import { BenchError } from '../errors.ts';
 import { withDefaults } from './defaults.ts';
+import { gateOf } from './gate-of.ts';
 import { sha256Of } from './hash.ts';
 import { childOf, type LocatedMap, locatedOf, placesIn, plainOf } from './located.ts';
 import { overlaid, without } from './merge.ts';
@@ -61,7 +62,12 @@ export function readScenario(file: string): ScenarioSource {
 
 /** As readScenario, for text that is at hand; `fileLabel` stands for the file's name in messages. */
 export function scenarioFromText(text: string, fileLabel: string | null): ScenarioSource {
-  const label = fileLabel ?? 'scenario';
+  const expected = 'expected a mapping with name, models, prompt, output and load';
+  return { file: fileLabel, text, tree: treeOf(text, fileLabel ?? 'scenario', expected) };
+}
+
+/** A mapping in YAML. Throws SCENARIO_INVALID when the text is none, and says what was expected. */
+export function treeOf(text: string, label: string, expected: string): LocatedMap {
   const lines = new LineCounter();
   const placeAt = placesIn(label, lines);
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -73,11 +79,8 @@ export function scenarioFromText(text: string, fileLabel: string | null): Scenar
     );
   }
   const tree = locatedOf(document, placeAt);
-  if (tree.kind !== 'map') {
-    const expected = 'expected a mapping with name, models, prompt, output and load';
-    throw scenarioError(label, [{ place: tree.at, text: expected }]);
-  }
-  return { file: fileLabel, text, tree };
+  if (tree.kind !== 'map') throw scenarioError(label, [{ place: tree.at, text: expected }]);
+  return tree;
 }
 
 export const hasWithoutGpu = (source: ScenarioSource): boolean => source.tree.entries.has('without_gpu');
@@ -102,6 +105,7 @@ export function resolveScenario(source: ScenarioSource, options: ResolveOptions)
   const resolved = withDefaults(input, onEngine);
   return {
     ...normalized(resolved),
+    gate: gateOf(resolved.gate, settled),
     file: source.file,
     text: source.text,
     hash: sha256Of(resolved),

@@ -22,13 +22,14 @@ import type {
   ScenarioAdapters,
   ScenarioLoad,
   ScenarioWorkload,
+  ServerCommand,
   SharedPrefix,
   Slo,
 } from './scenario.ts';
 import type { LengthsInput, OneOrMany } from './schema.ts';
 import { durationMs, ratePerSecond, sizeBytes } from './units.ts';
 
-type Normalized = Omit<Scenario, 'file' | 'text' | 'hash' | 'resolved' | 'withoutGpu'>;
+type Normalized = Omit<Scenario, 'file' | 'text' | 'hash' | 'resolved' | 'withoutGpu' | 'gate'>;
 
 export function normalized(resolved: ResolvedScenario): Normalized {
   const { request, measure } = resolved;
@@ -39,7 +40,7 @@ export function normalized(resolved: ResolvedScenario): Normalized {
     target,
     engine: engineFlags(resolved.engine ?? {}),
     models: many(resolved.models),
-    weights: target.kind === 'engine' ? (many(resolved.weights) as 'f16'[]) : [],
+    weights: target.kind === 'engine' ? many(resolved.weights) : [],
     adapters: resolved.adapters ? adaptersOf(resolved.adapters) : null,
     workloads: workloadsOf(resolved),
     promptReuse: resolved.prompt?.reuse ?? WORKLOAD_DEFAULTS.reuse,
@@ -70,6 +71,7 @@ function targetOf(target: ResolvedScenario['target']): Scenario['target'] {
   const endpoint: EndpointTarget = {
     kind: 'endpoint',
     url: null,
+    start: null,
     api: 'completions', // as the engine is driven: prompts of an exact token count, no template around them
     apiKeyEnv: null,
     headers: {},
@@ -78,10 +80,12 @@ function targetOf(target: ResolvedScenario['target']): Scenario['target'] {
     adapterPaths: {},
     metricsUrl: null,
   };
-  if (target === undefined || !('url' in target)) return endpoint;
+  if (target === undefined) return endpoint;
   return {
     ...endpoint,
-    url: target.url,
+    ...('command' in target
+      ? { url: target.url ?? baseUrlBeside(target.ready), start: commandOf(target) }
+      : { url: target.url }),
     api: target.api ?? endpoint.api,
     apiKeyEnv: target.api_key_env ?? null,
     headers: target.headers ?? {},
@@ -90,6 +94,23 @@ function targetOf(target: ResolvedScenario['target']): Scenario['target'] {
     adapterPaths: target.adapter_paths ?? {},
     metricsUrl: target.metrics_url ?? null,
   };
+}
+
+type CommandInput = Extract<ResolvedScenario['target'], { command: string[] }>;
+
+const commandOf = ({ command, ready, ready_timeout, cwd, env }: CommandInput): ServerCommand => ({
+  command,
+  ready,
+  readyTimeoutMs: ms(ready_timeout ?? ''),
+  cwd: cwd ?? null,
+  env: env ?? {},
+});
+
+/** ".../v1/models" and "../v1/health/ready" are below ".../v1"; ".../health" is beside it. */
+function baseUrlBeside(ready: string): string {
+  const { origin, pathname } = new URL(ready);
+  const version = /^.*?\/v\d+(?=\/|$)/.exec(pathname)?.[0];
+  return origin + (version ?? `${pathname.replace(/\/[^/]*\/?$/, '')}/v1`);
 }
 
 function engineFlags(flags: NonNullable<ResolvedScenario['engine']>): EngineFlags {
@@ -104,6 +125,8 @@ function engineFlags(flags: NonNullable<ResolvedScenario['engine']>): EngineFlag
     maxLoraRank: flags.max_lora_rank,
     gpuMemory: flags.gpu_memory === undefined ? undefined : (sizeBytes(flags.gpu_memory) ?? Number.NaN),
     batchInvariant: flags.batch_invariant,
+    kernels: flags.kernels,
+    profile: flags.profile,
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as EngineFlags;
 }

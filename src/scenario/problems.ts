@@ -121,11 +121,18 @@ export function problemsOf(error: z.ZodError, tree: Located, plain: unknown): Pr
   );
 }
 
-/** One error with every problem, in the order of the file, each told once; UNSUPPORTED if that is all that is wrong. */
-export function scenarioError(file: string, problems: Problem[]): BenchError {
+/**
+ * One error with every problem, in the order of the file, each told once. Its code is UNSUPPORTED if that is all that is wrong,
+ * else SCENARIO_INVALID, or what is given: PLAN_INVALID where only the plan shows that something is wrong.
+ */
+export function scenarioError(
+  file: string,
+  problems: readonly Problem[],
+  wrong: 'SCENARIO_INVALID' | 'PLAN_INVALID' = 'SCENARIO_INVALID',
+): BenchError {
   const ordered = [...problems].sort((a, b) => a.place.order - b.place.order);
   const lines = [...new Set(ordered.map((problem) => `${problem.place.label}: ${problem.text}`))];
-  const code = problems.every((problem) => problem.unsupported) ? 'UNSUPPORTED' : 'SCENARIO_INVALID';
+  const code = problems.every((problem) => problem.unsupported) ? 'UNSUPPORTED' : wrong;
   const head = lines.length === 1 ? '' : `${file} has ${lines.length} problems:\n`;
   return new BenchError(code, head + lines.join('\n'));
 }

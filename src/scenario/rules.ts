@@ -7,11 +7,13 @@ import { looksLikeFolder } from '../../engine/models/find-model.ts';
 import { geometryOf, isGeometry, PRESETS } from '../../engine/models/geometry.ts';
 import { adapterRules, type Report } from './adapter-rules.ts';
 import { didYouMean } from './did-you-mean.ts';
+import { gateRules } from './gate-rules.ts';
 import { canonicalJson } from './hash.ts';
 import { loadRules } from './load-rules.ts';
 import type { Located } from './located.ts';
 import { axisValues, isObject, type Plain } from './plain-data.ts';
 import { type Path, type Problem, problemAt, shown } from './problems.ts';
+import { targetRules } from './target-rules.ts';
 
 const AXES = [
   ['models'],
@@ -40,6 +42,7 @@ export function ruleProblems(plain: Plain, tree: Located, options: { endpoint: b
   adapterRules(plain, onEngine, report);
   loadRules(plain, report);
   extraBodyRules(plain['request'], report);
+  gateRules(plain, report);
   for (const axis of AXES) noneTwice(axisValues(plain, axis), report);
   return problems;
 }
@@ -68,37 +71,6 @@ function engineModels(plain: Plain, report: Report): void {
 function endpointKeys(plain: Plain, report: Report): void {
   for (const key of ['engine', 'weights']) {
     if (plain[key] !== undefined) report([key], 'only goes with target: engine; a running server has made that choice');
-  }
-}
-
-/** Headers by which servers take secrets; those stay in the environment, since the scenario is printed in the report. */
-const SECRET_HEADER = /^(authorization|proxy-authorization|cookie|.*api[-_]?key.*|.*token.*|.*secret.*)$/i;
-
-const TARGET_URLS = { url: 'http://host:8000/v1', metrics_url: 'http://host:9400/metrics' };
-
-function targetRules(target: unknown, report: Report): void {
-  if (!isObject(target)) return;
-  const { headers } = target;
-  for (const [key, example] of Object.entries(TARGET_URLS)) {
-    const url = target[key];
-    if (typeof url !== 'string') continue;
-    // First, and by sight: what no parser takes for a URL may still hold a password, and is not repeated either.
-    if (/[?#@]/.test(url)) {
-      const text = 'must not hold a user name or password, nor a query, as it is printed in reports; use api_key_env';
-      report(['target', key], text);
-    } else if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-      report(['target', key], `expected a URL such as ${example}, found ${shown(url)}`);
-    }
-  }
-  if (isObject(headers)) {
-    for (const name of Object.keys(headers)) {
-      if (SECRET_HEADER.test(name)) {
-        report(
-          ['target', 'headers', name],
-          'looks like a secret, and scenarios are printed in reports; use api_key_env',
-        );
-      }
-    }
   }
 }
 

@@ -1,7 +1,10 @@
 /**
  * The normalized scenario: what load.ts hands to everything after it. Units are parsed, defaults filled in, every axis
- * is an array (also where the file has one value), and nothing refers to YAML any more.
+ * is an array (also where the file has one value), and nothing refers to YAML any more but thresholds, which know their place.
  */
+import type { WeightFormat } from '../../engine/models/weight-formats.ts';
+import type { Place } from './located.ts';
+import type { ThresholdInput } from './schema.ts';
 
 /** Token counts: fixed, or drawn for each request. Draws are rounded and clamped to min..max, both at least 1. */
 export type Lengths =
@@ -40,10 +43,25 @@ export type Control = 'exact' | 'cap';
 /** How an open loop spaces its starts; gamma(k) has the shape k. */
 export type Arrivals = 'poisson' | 'constant' | `gamma(${number})`;
 
+/** How a server is started that does not run yet. */
+export interface ServerCommand {
+  /** Program and arguments; no shell reads them. */
+  command: string[];
+  /** Answers 200 once it is ready. */
+  ready: string;
+  readyTimeoutMs: number;
+  /** As written; null: the folder in which bench was started. */
+  cwd: string | null;
+  /** Beside the environment of bench. */
+  env: Record<string, string>;
+}
+
 export interface EndpointTarget {
   kind: 'endpoint';
   /** Base URL ending in /v1 or the like; null when `--endpoint` gives it. */
   url: string | null;
+  /** null for a server that runs already. */
+  start: ServerCommand | null;
   api: 'chat' | 'completions';
   /** Name of the environment variable that holds the key; the key itself never enters a scenario. */
   apiKeyEnv: string | null;
@@ -70,6 +88,8 @@ export interface EngineFlags {
   /** Bytes. */
   gpuMemory?: number;
   batchInvariant?: boolean;
+  kernels?: string;
+  profile?: boolean;
 }
 
 export interface ScenarioAdapters {
@@ -125,6 +145,23 @@ export type MeasureLength =
   | { kind: 'per_concurrency'; perConcurrency: number; atLeast: number }
   | { kind: 'duration'; durationMs: number };
 
+export interface ScenarioThreshold {
+  /** Text, or the keys of the file. */
+  value: ThresholdInput;
+  /** Where it is written, and of a mapping where each value is: "metric", "at.adapters". */
+  place: Place;
+  parts: Record<string, Place>;
+}
+
+/** When a build fails. */
+export interface ScenarioGate {
+  thresholds: ScenarioThreshold[];
+  onInconclusive: 'fail' | 'warn';
+  alpha: number;
+  /** Pairs of runs, ascending. */
+  looks: number[];
+}
+
 export interface Scenario {
   name: string;
   description: string | null;
@@ -143,7 +180,7 @@ export interface Scenario {
   /** As written: presets, folders, or names; empty for an endpoint whose model is to be found out. */
   models: string[];
   /** Empty for an endpoint. */
-  weights: 'f16'[];
+  weights: WeightFormat[];
   /** null: the base model alone. */
   adapters: ScenarioAdapters | null;
   workloads: ScenarioWorkload[];
@@ -155,4 +192,6 @@ export interface Scenario {
   request: { temperature: number; extraBody: Record<string, unknown>; timeoutMs: number };
   measure: { length: MeasureLength; warmupPerAdapter: number; drainMs: number; repeats: number; seed: number };
   slo: Slo | null;
+  /** null: the scenario has none, and cannot be gated. */
+  gate: ScenarioGate | null;
 }

@@ -7,61 +7,11 @@
  */
 import { z } from 'zod';
 import { adapters } from './adapters-schema.ts';
+import { gate } from './gate-schema.ts';
 import { LENGTHS_EXPECTED, lengths, prompt } from './prompt-schema.ts';
 import { axis, duration, limit, oneOf, positive, rate, size, text, whole } from './schema-values.ts';
+import { target } from './target-schema.ts';
 import { RATE_EXPECTED } from './units.ts';
-
-const target = z
-  .union(
-    [
-      z.literal('engine', 'engine').describe('The bundled engine, which bench starts.'),
-      z
-        .strictObject({
-          url: text('a URL such as http://host:8000/v1').describe('Base URL of an OpenAI-compatible server.'),
-          api: oneOf(['completions', 'chat'])
-            .optional()
-            .describe(
-              "Which of its APIs is driven. Default completions, as the engine is; chat adds the server's template to each prompt.",
-            ),
-          api_key_env: text('the name of an environment variable')
-            .optional()
-            .describe('Environment variable that holds the API key.'),
-          headers: z
-            .record(z.string(), z.string('text'), '{name: value, ..}')
-            .optional()
-            .describe('Headers sent with every request. Secrets do not belong here: see api_key_env.'),
-          adapter_path: text('a folder on the server')
-            .optional()
-            .describe(
-              "Folder on the server's own file system that holds a folder for each adapter: adapters that it lacks are loaded from there, and unloaded at the end (vLLM, SGLang).",
-            ),
-          adapter_paths: z
-            .record(z.string(), text('a folder on the server'), '{name: /path/on/the/server, ..}')
-            .optional()
-            .describe('The same for single adapters, by name.'),
-          metrics_url: text('a URL such as http://host:9400/metrics')
-            .optional()
-            .describe('Page of Prometheus metrics, if it is not where servers have it.'),
-          tokenizer: text('a model preset or a folder')
-            .optional()
-            .describe(
-              'What counts prompt tokens: a model preset, or a folder with a tokenizer.json. Default: by the name of the model.',
-            ),
-        })
-        .describe('A server that runs already.'),
-      z
-        .strictObject({
-          command: z
-            .array(text(), 'a list: the program and its arguments')
-            .min(1, 'a list: the program and its arguments')
-            .describe('Program and arguments that start the server.'),
-          ready: text('a URL').describe('URL that answers 200 once the server is ready.'),
-        })
-        .describe('A server that bench starts.'),
-    ],
-    { error: 'engine or {url: http://host:8000/v1, ..}' },
-  )
-  .meta({ id: 'target' });
 
 const engine = z
   .strictObject(
@@ -89,6 +39,17 @@ const engine = z
         .boolean('true or false')
         .optional()
         .describe("One request's output never depends, to the bit, on what else is in the batch."),
+      kernels: text()
+        .optional()
+        .describe(
+          'Kernels to choose from, as --kernels of `bench serve`: auto, fast, portable, or names. Default auto.',
+        ),
+      profile: z
+        .boolean('true or false')
+        .optional()
+        .describe(
+          'Time every kernel and show where steps spend their time; latencies are longer for it. Default false.',
+        ),
     },
     '{flag: value, ..}',
   )
@@ -216,21 +177,6 @@ const slo = z
   )
   .meta({ id: 'slo' });
 
-const gate = z
-  .strictObject(
-    {
-      thresholds: z
-        .array(
-          z.union([text(), z.record(z.string(), z.unknown())], { error: 'text or {metric: .., ..}' }),
-          'a list of thresholds',
-        )
-        .describe('What must hold.'),
-      on_inconclusive: oneOf(['fail', 'warn']).optional().describe('What an inconclusive verdict does. Default fail.'),
-    },
-    '{thresholds: [..]}',
-  )
-  .meta({ id: 'gate' });
-
 const LOAD_DESCRIPTION = 'How busy the server is kept.';
 
 /** Keys that without_gpu may hold: what shapes the load, not what the scenario is called or aimed at. */
@@ -241,7 +187,7 @@ const loadShape = {
     .describe(
       'Axis. Presets such as llama-3-8b, stand-ins such as llama-3-8b@1/8, Hugging Face folders such as ./my-model (beside the scenario, else in the working folder), or names an endpoint serves.',
     ),
-  weights: axis(oneOf(['f16', 'int8', 'int4']), 'f16')
+  weights: axis(oneOf(['f16', 'int8', 'int4']), 'f16, int8, int4')
     .optional()
     .describe('Axis. Format of the weights. Default f16.'),
   adapters: adapters.optional().describe('LoRA adapters. Default none: the base model alone.'),
@@ -278,6 +224,8 @@ export type ScenarioInput = z.input<typeof scenarioSchema>;
 /** One value or a list of them, as the file may have either. */
 export type OneOrMany<T> = T | T[];
 export type LengthsInput = z.input<typeof lengths>;
+/** A threshold as a file says it. */
+export type ThresholdInput = NonNullable<ScenarioInput['gate']>['thresholds'][number];
 
 /** scenarios/scenario.schema.json: draft 7, the one that editors' YAML support understands best. */
 export const scenarioJsonSchema = (): Record<string, unknown> => ({

@@ -11,14 +11,22 @@ import { didYouMean } from './did-you-mean.ts';
 import { knownKeysAt } from './known-keys.ts';
 import { type Located, type LocatedMap, locatedOf, type Place } from './located.ts';
 
-/** The text of a --set, or a value that another flag gives. */
-export type Setting = string | { flag: string; path: readonly string[]; value: unknown };
+/** The text of a --set, a value that another flag gives, or one of another file, whose place it keeps. */
+export type Setting = string | FlagSetting | { path: readonly string[]; located: Located };
+export interface FlagSetting {
+  flag: string;
+  path: readonly string[];
+  value: unknown;
+}
 
 /** Applies the settings in order. Throws USAGE for one that cannot be read or names no key of the format. */
 export function withSettings(tree: LocatedMap, settings: readonly Setting[]): LocatedMap {
   return settings.reduce((changed, setting, index) => {
     // The file's places sort by offset; settings come after all of them, in the order given.
     const order = Number.MAX_SAFE_INTEGER - settings.length + index;
+    if (typeof setting !== 'string' && 'located' in setting) {
+      return put(changed, setting.path, setting.located, setting.located.at) as LocatedMap;
+    }
     if (typeof setting !== 'string') {
       const place: Place = { label: setting.flag, order };
       return put(

@@ -1,7 +1,7 @@
 /**
- * Durations, rates and sizes as scenario files and flags write them: a number with its unit.
+ * Durations, rates, sizes and percentages as scenario files and flags write them: a number with its unit.
  *
- * Text in, plain numbers out (milliseconds, events a second, bytes); null for text that is none, since only the caller
+ * Text in, plain numbers out (milliseconds, events a second, bytes, shares); null for text that is none, since only the caller
  * knows the place to name in the error. A bare number is never taken: its unit would be a guess.
  */
 
@@ -22,10 +22,12 @@ const BYTES_PER: Readonly<Record<string, number>> = {
 export const DURATION_PATTERN = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
 export const RATE_PATTERN = /^(\d+(?:\.\d+)?)\/(s|m|h)$/;
 export const SIZE_PATTERN = /^(\d+(?:\.\d+)?)(B|[KMGT]i?B)$/;
+export const PERCENT_PATTERN = /^(\d+(?:\.\d+)?)(%)$/;
 
 export const DURATION_EXPECTED = 'a duration with its unit (ms, s, m or h), such as 500ms, 2s or 10m';
 export const RATE_EXPECTED = 'a rate with its unit (/s, /m or /h), such as 4/s';
 export const SIZE_EXPECTED = 'a size with its unit (B, KB, MB, GB, KiB, MiB or GiB), such as 24GB';
+export const PERCENT_EXPECTED = 'a percentage, such as 5%';
 
 function measured(text: string, pattern: RegExp): { amount: number; unit: string } | null {
   const match = pattern.exec(text.trim());
@@ -42,6 +44,12 @@ export function durationMs(text: string): number | null {
 export function ratePerSecond(text: string): number | null {
   const found = measured(text, RATE_PATTERN);
   return found && found.amount / (SECONDS_PER[found.unit] ?? Number.NaN);
+}
+
+/** "5%" as a share, 0.05. */
+export function percentShare(text: string): number | null {
+  const found = measured(text, PERCENT_PATTERN);
+  return found && found.amount / 100;
 }
 
 /** "24GB" (powers of ten), "80GiB" (powers of two) in bytes, rounded down. */

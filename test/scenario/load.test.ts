@@ -255,7 +255,7 @@ test('--set applies last, in YAML syntax, also into places that are not there ye
 });
 
 test('--set is judged where it applies: it may mend one variant and not fit the other', () => {
-  const text = FULL.replace('weights: f16', 'weights: int8');
+  const text = FULL.replace('weights: f16', 'weights: int3');
   const set = ['load.concurrency=[1, 8]', 'weights=f16']; // the variant for GPUs has an open loop
   const scenario = resolveScenario(scenarioFromText(text, null), { ...ON_GPU, withoutGpu: true, set });
   expect(scenario).toMatchObject({ weights: ['f16'], load: { concurrencies: [1, 8] } });
@@ -269,7 +269,7 @@ test.each([
   ['load.concurrency=[1', 'USAGE', 'the value is not YAML'],
   ['without_gpu.models=llama-3-8b', 'USAGE', 'set the key itself'],
   ['load.concurrency=0', 'SCENARIO_INVALID', '--set load.concurrency=0: load.concurrency: expected'],
-  ['weights=int8', 'UNSUPPORTED', '--set weights=int8: weights: "int8" is not supported yet; accepted: f16'],
+  ['weights=int3', 'SCENARIO_INVALID', '--set weights=int3: weights: expected f16, int8, int4, or a list of such'],
 ])('--set %s is refused', (setting, code, text) => {
   const error = failure(() => resolveScenario(scenarioFromText(MINIMAL, null), { ...ON_GPU, set: [setting] }));
   expect(error.code).toBe(code);
@@ -287,6 +287,7 @@ test('an endpoint drops target, models, weights, engine and without_gpu; what --
   expect(scenario.target).toEqual({
     kind: 'endpoint',
     url: 'http://host:8000/v1',
+    start: null,
     api: 'completions',
     apiKeyEnv: null,
     headers: {},

@@ -136,7 +136,10 @@ describe('one fault is told with its place, what was expected and what was found
     [{ request: '{extra_body: {max_tokens: 9}}' }, 'request.extra_body.max_tokens: cannot be set here: output.tokens'],
     [{ request: '{timeout: 0s}' }, 's.yaml:1:20: request.timeout: expected a duration, above 0, found "0s"'],
     [{ slo: '' }, 'slo: expected {ttft: 500ms, itl: 50ms}, found null'],
-    [{ target: 'nim' }, 's.yaml:1:9: target: expected engine or {url: http://host:8000/v1, ..}, found "nim"'],
+    [
+      { target: 'nim' },
+      's.yaml:1:9: target: expected engine, {url: http://host:8000/v1, ..} or {command: [..], ready: URL}, found "nim"',
+    ],
     [{ target: '{url: host}' }, 'target.url: expected a URL such as http://host:8000/v1, found "host"'],
     [{ target: '{url: "http://me:pw@host/v1"}' }, 'target.url: must not hold a user name or password'],
     [
@@ -193,11 +196,9 @@ describe('one fault is told with its place, what was expected and what was found
 
 describe('what the format knows and this version does not do is refused by name', () => {
   test.each<[Record<string, string>, string]>([
-    [{ weights: '[f16, int4]' }, 's.yaml:1:16: weights[1]: "int4" is not supported yet; accepted: f16'],
-    [{ gate: '{thresholds: [ttft.p99 < 400ms]}' }, 'gate: a gate is not supported yet'],
     [
-      { target: '{command: [vllm, serve], ready: "http://h/health"}' },
-      'target.command: starting a server is not supported',
+      { weights: '[f16, int4]', adapters: '{mode: [dynamic, merged], rank: 8, count: 1}' },
+      's.yaml:1:16: weights[1]: folding an adapter (mode merged) into "int4" is not supported yet; accepted: f16, or mode dynamic',
     ],
     [
       { target: '{url: "http://h/v1", tokenizer: server}' },
@@ -229,7 +230,7 @@ test.each<Record<string, string>>([
 });
 
 test('all problems are told at once, in the order of the file', () => {
-  const error = errorOf({ adapters: '{rnak: 8, count: -1}', weights: 'int8', measure: '{seed: x}', slo: '{ttft: 5}' });
+  const error = errorOf({ adapters: '{rnak: 8, count: -1}', weights: 'int3', measure: '{seed: x}', slo: '{ttft: 5}' });
   const places = error.message
     .split('\n')
     .slice(1)
@@ -304,4 +305,28 @@ test('whatever stands under a key, the answer is a scenario or a BenchError with
     }),
     { numRuns: 400 },
   );
+});
+
+describe('a server that bench starts', () => {
+  const told = (target: string) => errorOf({ target }).message;
+
+  test.each([
+    [
+      '{command: vllm serve, ready: "http://h/health"}',
+      'target.command: expected a list: the program and its arguments',
+    ],
+    ['{command: [vllm], ready: health}', 'target.ready: expected a URL such as http://127.0.0.1:8000/health'],
+    ['{command: [vllm]}', 'target.ready: is missing; expected a URL such as http://127.0.0.1:8000/health'],
+    ['{command: [vllm], ready: "http://h/health", ready_timout: 5m}', 'did you mean "ready_timeout"?'],
+    ['{command: [vllm, --api-key, x], ready: "http://h/health"}', 'target.command[1]: looks like a secret'],
+    ['{command: [vllm], ready: "http://h/health", env: {HF_TOKEN: x}}', 'target.env.HF_TOKEN: looks like a secret'],
+  ])('%s', (target, text) => {
+    expect(told(target)).toContain(text);
+  });
+
+  test('may be told of tokens that are no secrets', () => {
+    const target =
+      '{command: [vllm, --tokenizer, x, --max-tokens=5], ready: "http://h/health", env: {MAX_TOKENS: "5"}}';
+    expect(() => told(target)).toThrow(/^accepted: /);
+  });
 });

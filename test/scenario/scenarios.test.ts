@@ -34,8 +34,8 @@ const planWithoutGpu = async (file: string) => {
 
 test('the scenarios are there', () => {
   const wanted = [
-    ...['llama8b-rank16', 'llama8b-ranks', 'llama8b-mixed-ranks', 'nim-lora', 'smoke'],
-    ...['merged-vs-dynamic', 'adapter-kinds', 'cold-start', 'smollm2', 'trace'],
+    ...['llama8b-rank16', 'llama8b-ranks', 'llama8b-mixed-ranks', 'llama70b-rank16', 'nim-lora', 'smoke'],
+    ...['merged-vs-dynamic', 'adapter-kinds', 'cold-start', 'smollm2', 'trace', 'gate'],
   ];
   expect(FILES).toEqual(expect.arrayContaining(wanted.map((name) => `${name}.yaml`)));
 });
@@ -104,6 +104,14 @@ test('nim-lora asks for three requests for each in flight, as the guide does', (
 
 test('smoke takes under 20 seconds', async () => {
   expect((await planWithoutGpu('smoke.yaml')).estimate.seconds).toBeLessThan(20);
+});
+
+test('gate takes under 5 minutes at its last look', async () => {
+  const { cells, estimate } = await planWithoutGpu('gate.yaml');
+  expect(cells.map(({ at }) => at.adapters)).toEqual([0, 4]);
+  const startSeconds = 8; // once for each of the two servers, and not for each run
+  const [pairs, round] = [20, (estimate.seconds ?? Number.NaN) - startSeconds];
+  expect(2 * (startSeconds + pairs * round)).toBeLessThan(240);
 });
 
 test('trace: every prompt begins with what others begin with, as its text says', async () => {
