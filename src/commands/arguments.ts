@@ -1,6 +1,7 @@
 /** What commands are told, after command-line.ts has read the flags. */
 
 import type { WorkersOption } from '../runner/workers.ts';
+import type { OtherArguments } from '../scenario/target-file.ts';
 
 /** What `run` and `validate` are told about the scenario and its target. */
 export interface ScenarioArguments {
@@ -18,10 +19,14 @@ export interface ScenarioArguments {
 
 export interface RunArguments extends ScenarioArguments {
   device: string | null;
+  /** Another target, measured beside the scenario's own. */
+  compare: OtherArguments | null;
   out: string | null;
   /** A folder whose sweep goes on. */
   resume: string | null;
   workers: WorkersOption;
   selfCheck: boolean;
+  /** Have the engine's work counted in each cell, too. */
+  exact: boolean;
   quiet: boolean;
 }

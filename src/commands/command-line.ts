@@ -7,17 +7,44 @@
 import { existsSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { BenchError, EXIT, type ExitCode } from '../errors.ts';
-import type { WorkersOption } from '../runner/workers.ts';
 import { didYouMean } from '../scenario/did-you-mean.ts';
 import { ADAPTERS_FLAGS, adaptersCommands } from './adapters-flags.ts';
-import type { RunArguments, ScenarioArguments } from './arguments.ts';
+import {
+  baselineCommands,
+  calibrateArguments,
+  compareArguments,
+  compareFlags,
+  GATE_FLAGS,
+  gateArguments,
+  gateFlags,
+} from './gate-flags.ts';
 import type { CommandIo } from './io.ts';
+import { otherFlagNames } from './other-flags.ts';
+import {
+  measuringFlags,
+  once,
+  runArguments,
+  runFlags,
+  scenarioArguments,
+  scenarioFlags,
+  workersOf,
+} from './scenario-flags.ts';
 import { version } from './tool.ts';
 
-/** Each has a heap of its own; more than this are no use to anybody. */
-const MOST_WORKERS = 64;
-
-const COMMANDS = ['run', 'validate', 'report', 'serve', 'adapters', 'doctor'] as const;
+const COMMANDS = [
+  ...([
+    'run',
+    'gate',
+    'compare',
+    'calibrate',
+    'baseline',
+    'validate',
+    'report',
+    'serve',
+    'adapters',
+    'doctor',
+  ] as const),
+] as const;
 
 export async function runCommandLine(argv: readonly string[], io: CommandIo): Promise<ExitCode> {
   const [first] = argv;
@@ -52,9 +79,13 @@ async function parse(argv: string[], io: CommandIo): Promise<ExitCode> {
     .usage('bench SCENARIO | COMMAND\n\nMeasures what LoRA adapters cost an LLM server.')
     .example('bench scenarios/llama8b-rank16.yaml', 'measure the bundled engine, write a report')
     .example('bench scenarios/llama8b-rank16.yaml --endpoint http://host:8000/v1', 'measure a server instead')
+    .example('bench scenarios/llama8b-rank16.yaml --endpoint URL --compare URL', 'two servers, in one report')
+    .example('bench gate scenarios/gate.yaml --against http://host:8001/v1', 'fail when it got slower than that server')
     .example('bench adapters make --base llama-3-8b --count 32 --out adapters', 'random adapters for any server')
     .example('bench validate scenarios/nim-lora.yaml', 'what would be run, and how long it takes')
-    .epilogue('Exit codes: 0 done, 2 usage or plan error, 3 no data, 5 target died, 70 a bug of ours, 130 interrupted.')
+    .epilogue(
+      'Exit codes: 0 done or passed, 1 gate failed, 2 usage or plan error, 3 inconclusive or no data, 4 measurement invalid, 5 target died, 70 a bug of ours, 130 interrupted.',
+    )
     .parserConfiguration({ 'camel-case-expansion': false, 'parse-numbers': false, 'parse-positional-numbers': false })
     .version(version())
     .help()
@@ -96,6 +127,27 @@ function commands(parser: Argv, io: CommandIo, done: (code: ExitCode) => void): 
         y.positional('folder', { type: 'string', demandOption: true, describe: 'where result.json is' }).check(once),
       async (flags) => done(await (await import('./report.ts')).report(flags.folder, io)),
     )
+    .command(
+      'compare <a> [b]',
+      'two results side by side, with intervals; or the two targets of one',
+      (y) => compareFlags(y).check(once),
+      async (flags) => done(await (await import('./compare.ts')).compare(compareArguments(flags), io)),
+    )
+    .command(
+      'gate <scenario>',
+      'measure and judge: exit 0 when nothing got worse, 1 when something did',
+      (y) => gateFlags(y),
+      async (flags) => done(await (await import('./gate.ts')).gate(gateArguments(flags), io)),
+    )
+    .command(
+      'calibrate <scenario>',
+      "measure a target against itself: what this machine's noise can hide",
+      (y) => measuringFlags(scenarioFlags(y)),
+      async (flags) => done(await (await import('./calibrate.ts')).calibrate(calibrateArguments(flags), io)),
+    )
+    .command('baseline', 'keep sessions to judge later ones against, or list them', (y) =>
+      baselineCommands(y, io, done, once),
+    )
     .command('serve [flags..]', 'the engine alone; `bench serve --help` lists its flags', (y) => y)
     .command('adapters', 'make adapters for a base model, or say what adapter files hold', (y) =>
       adaptersCommands(y, io, done, once),
@@ -120,101 +172,12 @@ function commands(parser: Argv, io: CommandIo, done: (code: ExitCode) => void): 
 
 const text = { type: 'string', requiresArg: true } as const;
 
-function scenarioFlags<T>(y: Argv<T>) {
-  return y
-    .positional('scenario', { type: 'string', demandOption: true, describe: 'scenario file (YAML)' })
-    .option('endpoint', { ...text, describe: 'measure this server instead: base URL, such as http://host:8000/v1' })
-    .option('model', { ...text, describe: "the endpoint's model; its only one if not given" })
-    .option('adapters', { ...text, describe: "the endpoint's adapters to use, separated by commas" })
-    .option('allow-fewer', {
-      type: 'boolean',
-      default: false,
-      describe: 'leave out cells with more adapters than it has',
-    })
-    .option('api', { ...text, choices: ['chat', 'completions'] as const, describe: "which of the endpoint's APIs" })
-    .option('adapter-path', {
-      ...text,
-      describe: "folder on the endpoint's file system: adapters that it lacks are loaded from FOLDER/NAME",
-    })
-    .option('api-key-env', { ...text, describe: 'environment variable that holds its API key' })
-    .option('set', {
-      ...text,
-      array: true,
-      nargs: 1,
-      default: [],
-      describe: 'path=value, over the file; may be repeated',
-    })
-    .check(once);
-}
-
-function runFlags<T>(y: Argv<T>) {
-  return scenarioFlags(y)
-    .option('device', { ...text, describe: "the engine's device: gpu, lavapipe, llvmpipe, swiftshader" })
-    .option('out', { ...text, describe: 'folder for the results; reports/NAME/TIME if not given' })
-    .option('resume', { ...text, describe: 'folder of a sweep that ended early: measures what is missing in it' })
-    .option('workers', {
-      ...text,
-      default: 'auto',
-      describe: 'threads that measure: a number, or auto (100 streams each)',
-    })
-    .option('self-check', {
-      type: 'boolean',
-      default: true,
-      describe: 'find out first what this client adds to times (two seconds); --no-self-check leaves it out',
-    })
-    .option('quiet', { type: 'boolean', default: false, describe: 'no progress, only the outcome' })
-    .example('bench run s.yaml --set load.concurrency=[1,8] --out results/now', 'change the sweep, choose the folder');
-}
-
-type ScenarioFlags = Awaited<ReturnType<typeof scenarioFlags>['argv']>;
-type RunFlags = Awaited<ReturnType<typeof runFlags>['argv']>;
-
-const scenarioArguments = (flags: ScenarioFlags): ScenarioArguments => ({
-  scenario: flags.scenario,
-  endpoint: flags.endpoint ?? null,
-  model: flags.model ?? null,
-  adapters:
-    flags.adapters
-      ?.split(',')
-      .map((name) => name.trim())
-      .filter((name) => name !== '') ?? null,
-  allowFewer: flags['allow-fewer'],
-  api: (flags.api as 'chat' | 'completions' | undefined) ?? null,
-  apiKeyEnv: flags['api-key-env'] ?? null,
-  adapterPath: flags['adapter-path'] ?? null,
-  set: flags.set,
-});
-
-const runArguments = (flags: RunFlags): RunArguments => ({
-  ...scenarioArguments(flags),
-  device: flags.device ?? null,
-  out: flags.out ?? null,
-  resume: flags.resume ?? null,
-  workers: workersOf(flags.workers),
-  selfCheck: flags['self-check'],
-  quiet: flags.quiet,
-});
-
-/** @throws BenchError USAGE */
-function workersOf(text: string): WorkersOption {
-  if (text === 'auto') return 'auto';
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1 && count <= MOST_WORKERS) return count;
-  throw new BenchError('USAGE', `--workers ${text}: expected auto, or a number of threads from 1 to ${MOST_WORKERS}`);
-}
-
-/** yargs makes a list of a flag that is given twice; whichever was meant, the other would be lost. */
-function once(flags: Record<string, unknown>): true {
-  const lists = ['set', 'files', '_'];
-  const twice = Object.entries(flags).find(([key, value]) => Array.isArray(value) && !lists.includes(key));
-  if (twice) throw new BenchError('USAGE', `--${twice[0]} is given twice`);
-  return true;
-}
-
 const FLAGS = [
   ...['endpoint', 'model', 'adapters', 'allow-fewer', 'api', 'api-key-env', 'device', 'set', 'out', 'quiet'],
-  ...['resume', 'workers', 'self-check', 'client', 'adapter-path'],
+  ...['resume', 'workers', 'self-check', 'exact', 'client', 'adapter-path'],
+  ...otherFlagNames('compare'),
   ...ADAPTERS_FLAGS,
+  ...GATE_FLAGS,
   ...['help', 'version'],
 ];
 

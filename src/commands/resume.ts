@@ -48,6 +48,9 @@ export async function earlierRuns(options: ResumeOptions): Promise<EarlierRuns> 
 }
 
 function differenceOf(result: Result, { plan, gpu, endpoint, scenarioHash }: ResumeOptions): string | null {
+  if (result.cells.some(({ runs }) => runs.some(({ arm }) => arm !== null))) {
+    return 'it holds pairs of runs, and half a comparison of another hour is none; only a sweep of one target goes on';
+  }
   if (result.planHash !== plan.hash) {
     return 'it holds runs of another plan (the scenario, a --set, or the seed differs)';
   }

@@ -2,7 +2,7 @@
  * `bench validate`: what a scenario would do, in words. Starts nothing; asks an endpoint only for what neither scenario nor
  * flags say. With a `without_gpu` block both plans are told, since one file is both.
  */
-import { EXIT, type ExitCode } from '../errors.ts';
+import { BenchError, EXIT, type ExitCode } from '../errors.ts';
 import { describePlan } from '../plan/describe.ts';
 import { planOf } from '../plan/plan-of.ts';
 import { hasWithoutGpu, readScenario, resolveScenario } from '../scenario/load.ts';
@@ -23,6 +23,15 @@ async function endpointLines(args: ScenarioArguments, io: CommandIo): Promise<st
   const scenario = endpointScenario(readScenario(args.scenario), args);
   const facts = await declaredFacts(scenario, args);
   if (facts !== null) return describePlan(planOf(scenario, facts), scenario);
+  if (scenario.target.kind === 'endpoint' && scenario.target.start !== null) {
+    throw new BenchError(
+      'PLAN_INVALID',
+      'only the server itself could tell what it serves, and validate starts nothing',
+      {
+        hint: 'name its model and, where the scenario has adapters, these: models: [NAME], adapters.names, or --model, --adapters',
+      },
+    );
+  }
   const prepared = await prepare({ ...args, device: null }, io, () => {});
   return describePlan(prepared.plan, prepared.scenario);
 }

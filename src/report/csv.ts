@@ -93,6 +93,8 @@ function columnsOf(result: Result): Column[] {
     ...COORDINATES.map((key): Column => ({ name: `at.${key}`, of: (cell) => cell.at[key] ?? null })),
     { name: 'served_ranks', of: (cell) => cell.servedRanks?.join(' ') ?? null },
     { name: 'run', of: (_, __, replicate) => replicate },
+    { name: 'pair', of: (_, run) => run.pair },
+    { name: 'arm', of: (_, run) => run.arm },
     { name: 'attempt', of: (_, run) => run.attempt },
     { name: 'order', of: (_, run) => run.order },
     { name: 'seed', of: (_, run) => run.seed },

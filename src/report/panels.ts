@@ -68,8 +68,15 @@ export const adaptersText = (adapters: number): string => (adapters === 0 ? 'bas
  */
 export function serverOf(result: Result, cell: CellResult): string {
   const target = result.targets.find(({ id }) => id === cell.target);
-  return target?.kind === 'engine' ? 'engine' : cell.target;
+  // Of two that are compared each has its letter, whatever it is.
+  return target?.arm ?? (target?.kind === 'engine' ? 'engine' : cell.target);
 }
+
+/** A cell's name in sentences and lists: its id, and where two targets have cells of that id, whose it is. */
+export const cellName = (result: Result, cell: CellResult): string =>
+  result.cells.some(({ id, target }) => id === cell.id && target !== cell.target)
+    ? `${cell.id} on ${serverOf(result, cell)}`
+    : cell.id;
 
 const keyOf = (result: Result, cell: CellResult, keys: readonly (keyof At)[]): string =>
   JSON.stringify([serverOf(result, cell), ...keys.map((key) => cell.at[key] ?? null)]);

@@ -105,7 +105,7 @@ class Display {
     this.#figures = new LiveFigures();
     this.#run = run.order + 1;
     const total = this.#plan?.runs.length ?? this.#run;
-    this.#place = `[${this.#run}/${total}] ${cell.id} ${this.#describe(cell)}${attempt > 1 ? `, attempt ${attempt}` : ''}`;
+    this.#place = `[${this.#run}/${total}] ${cell.id}${run.arm === undefined ? '' : ` on ${run.arm}`} ${this.#describe(cell)}${attempt > 1 ? `, attempt ${attempt}` : ''}`;
     this.#lineAt = this.#now();
     if (this.#live) this.#show('starting', true);
     else this.#line(this.#place);

@@ -9,7 +9,7 @@ import type { CellResult, Result } from '../result/schema.ts';
 import { hasCold, rankText } from './cells-table.ts';
 import { costOf, costText } from './costs.ts';
 import { NONE } from './numbers.ts';
-import { loadOf, loadText, type Panel, panelsOf } from './panels.ts';
+import { loadOf, loadText, type Panel, panelsOf, serverOf } from './panels.ts';
 import { standInNotice, trustOf } from './trust.ts';
 import { cellCounts, cellFigure, figureText, type Stat } from './values.ts';
 import { modelsOf, targetPhrase } from './words.ts';
@@ -26,7 +26,9 @@ interface Column {
   spare: number;
   /** Left out where no request came for an adapter that was not on the device. */
   onlyWithCold?: boolean;
-  of: (cell: CellResult, panel: Panel) => string;
+  /** Left out where one target was measured. */
+  onlyWithTwo?: boolean;
+  of: (cell: CellResult, panel: Panel, result: Result) => string;
 }
 
 const figureColumn = (head: string, spare: number, metric: string, stat: Stat): Column => ({
@@ -36,6 +38,7 @@ const figureColumn = (head: string, spare: number, metric: string, stat: Stat): 
 });
 
 const COLUMNS: readonly Column[] = [
+  { head: 'target', spare: 0, onlyWithTwo: true, of: (cell, _, result) => serverOf(result, cell) },
   { head: 'rank', spare: 5, of: rankText },
   { head: 'adapters', spare: 0, of: (cell) => (cell.at.adapters === 0 ? 'base' : String(cell.at.adapters)) },
   {
@@ -99,36 +102,80 @@ function fitting(
   return kept;
 }
 
+interface Row {
+  cell: CellResult;
+  panel: Panel;
+}
+
+/** Panels that stand in one table: those of one sweep on two targets. */
+interface Table {
+  label: string;
+  rows: Row[];
+}
+
 /** Loads together, so that each stands right below the base model it is compared with. */
-const ordered = (panel: Panel): CellResult[] =>
+const ordered = (panel: Panel): Row[] =>
   panel.loads.flatMap((load) =>
-    panel.series.flatMap((series) => series.cells.filter((cell) => loadOf(cell.at) === load)),
+    panel.series.flatMap(({ cells }) => cells.filter(({ at }) => loadOf(at) === load).map((cell) => ({ cell, panel }))),
   );
 
-function panelLines(panel: Panel, columns: readonly Column[], widths: readonly number[], paint: Paint): string[] {
+/** Two targets that are compared have the same cells; each cell stands right below itself on the other. */
+function tablesOf(result: Result): Table[] {
+  const isCompared = result.targets.some(({ arm }) => arm !== undefined);
+  const groups = new Map<string, Panel[]>();
+  for (const panel of panelsOf(result)) {
+    const ids = panel.series.flatMap(({ cells }) => cells.map(({ id }) => id)).sort();
+    const key = isCompared ? ids.join() : panel.id;
+    groups.set(key, [...(groups.get(key) ?? []), panel]);
+  }
+  return [...groups.values()].map((panels) => {
+    const place = new Map(ordered(panels[0]!).map(({ cell }, i) => [cell.id, i]));
+    const rows = panels.flatMap(ordered).sort((a, b) => place.get(a.cell.id)! - place.get(b.cell.id)!);
+    return { label: sharedLabel(panels), rows };
+  });
+}
+
+/** What all of them are about; the target has a column. */
+function sharedLabel(panels: readonly Panel[]): string {
+  const [first, ...others] = panels.map(({ label }) => label.split(' · '));
+  return (first ?? []).filter((words) => others.every((other) => other.includes(words))).join(' · ');
+}
+
+const rowTexts = (columns: readonly Column[], { cell, panel }: Row, result: Result): string[] =>
+  columns.map((column) => column.of(cell, panel, result));
+
+function tableLines(
+  { label, rows }: Table,
+  columns: readonly Column[],
+  { result, widths, paint }: { result: Result; widths: readonly number[]; paint: Paint },
+): string[] {
   const line = (texts: readonly string[]): string => texts.map((text, i) => text.padStart(widths[i] ?? 0)).join(GAP);
-  const rows = ordered(panel).map((cell) => {
-    const text = line(columns.map((column) => column.of(cell, panel)));
+  const lines = rows.map((row) => {
+    const { cell } = row;
+    const text = line(rowTexts(columns, row, result));
     const done = cell.runs.length > 0 && cell.runs.every((run) => run.state === 'done');
     if (!done || cellCounts(cell).failed > 0) return paint('red', text);
     return cell.at.adapters === 0 ? paint('bold', text) : text;
   });
   return [
-    ...(panel.label === '' ? [] : ['', paint('bold', plainText(panel.label))]),
+    ...(label === '' ? [] : ['', paint('bold', plainText(label))]),
     paint('dim', line(columns.map((column) => column.head))),
-    ...rows,
+    ...lines,
   ];
 }
 
 export function summaryTable(result: Result, options: SummaryOptions): string {
   const paint: Paint = (style, text) => (options.color ? `\u001b[${SGR[style]}m${text}\u001b[0m` : text);
-  const panels = panelsOf(result);
+  const tables = tablesOf(result);
   const rowsOf = (columns: readonly Column[]): string[][] => [
     columns.map((column) => column.head),
-    ...panels.flatMap((panel) => ordered(panel).map((cell) => columns.map((column) => column.of(cell, panel)))),
+    ...tables.flatMap(({ rows }) => rows.map((row) => rowTexts(columns, row, result))),
   ];
   const cold = hasCold(result);
-  const known = COLUMNS.filter(({ onlyWithCold }) => cold || onlyWithCold !== true);
+  const two = result.targets.some(({ arm }) => arm !== undefined);
+  const known = COLUMNS.filter(
+    ({ onlyWithCold, onlyWithTwo }) => (cold || onlyWithCold !== true) && (two || onlyWithTwo !== true),
+  );
   const columns = fitting(known, rowsOf, options.width);
   const widths = widthOf(rowsOf(columns));
 
@@ -146,8 +193,8 @@ export function summaryTable(result: Result, options: SummaryOptions): string {
   return [
     ...say(about).map((text) => paint('bold', text)),
     ...(standIn === null ? [] : say(standIn.headline).map((text) => paint('yellow', text))),
-    ...(panels.length === 1 && panels[0]!.label === '' ? [''] : []),
-    ...panels.flatMap((panel) => panelLines(panel, columns, widths, paint)),
+    ...(tables[0]?.label === '' ? [''] : []),
+    ...tables.flatMap((table) => tableLines(table, columns, { result, widths, paint })),
     '',
     ...say(
       legend + coldLegend + (anyAbove ? ' >: falls among failed requests.' : '') + (anyPartial ? ' †: cut short.' : ''),

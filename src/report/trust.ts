@@ -6,7 +6,7 @@
  */
 import type { CellResult, Result } from '../result/schema.ts';
 import { plural, shareText } from './numbers.ts';
-import { adaptersText, loadKindOf, loadOf, loadText } from './panels.ts';
+import { adaptersText, cellName, loadKindOf, loadOf, loadText } from './panels.ts';
 import { cellCounts } from './values.ts';
 import { declaredRanks, servedRanks } from './words.ts';
 
@@ -21,19 +21,22 @@ export interface StandInNotice {
   text: string;
 }
 
-const placeOf = (cell: CellResult): string =>
-  `${cell.id} (${adaptersText(cell.at.adapters)}, ${loadText(loadKindOf(cell.at), loadOf(cell.at))})`;
+const placeOf = (result: Result, cell: CellResult): string =>
+  `${cellName(result, cell)} (${adaptersText(cell.at.adapters)}, ${loadText(loadKindOf(cell.at), loadOf(cell.at))})`;
+
+const namesOf = (result: Result, cells: readonly CellResult[]): string =>
+  cells.map((cell) => cellName(result, cell)).join(', ');
 
 function runTroubles(result: Result): string[] {
   return result.cells.flatMap((cell) => {
-    if (cell.runs.length === 0) return [`${placeOf(cell)}: no run was started.`];
+    if (cell.runs.length === 0) return [`${placeOf(result, cell)}: no run was started.`];
     return cell.runs.flatMap((run) => [
       ...(run.state === 'done'
         ? []
         : [
-            `${placeOf(cell)}: the run ${run.state === 'failed' ? 'failed' : 'was interrupted'} after ${plural(run.counts.issued, 'request')}.`,
+            `${placeOf(result, cell)}: the run ${run.state === 'failed' ? 'failed' : 'was interrupted'} after ${plural(run.counts.issued, 'request')}.`,
           ]),
-      ...(run.validity.valid ? [] : [`${placeOf(cell)}: not valid: ${run.validity.reasons.join('; ')}.`]),
+      ...(run.validity.valid ? [] : [`${placeOf(result, cell)}: not valid: ${run.validity.reasons.join('; ')}.`]),
     ]);
   });
 }
@@ -44,7 +47,7 @@ function failedRequests(result: Result): string[] {
     if (counts.failed === 0) return [];
     const names = Object.entries(counts.errors).map(([name, count]) => `${name} ${count}`);
     return [
-      `${placeOf(cell)}: ${counts.failed} of ${plural(counts.issued, 'request')} failed (${names.join(', ') || 'no reason kept'}).`,
+      `${placeOf(result, cell)}: ${counts.failed} of ${plural(counts.issued, 'request')} failed (${names.join(', ') || 'no reason kept'}).`,
     ];
   });
 }
@@ -62,7 +65,7 @@ function runWarnings(result: Result): string[] {
   }
   return [...cellsOf].map(([warning, cells]) => {
     const [only] = cells;
-    const place = only && cells.length === 1 ? placeOf(only) : cells.map(({ id }) => id).join(', ');
+    const place = only && cells.length === 1 ? placeOf(result, only) : namesOf(result, cells);
     return `${place}: ${warning}`;
   });
 }
@@ -102,7 +105,7 @@ export function trustOf(result: Result): Trust {
   if (limited.length > 0) {
     return {
       level: 'bad',
-      headline: `Client limited: in ${plural(limited.length, 'cell')} (${limited.map(({ id }) => id).join(', ')}) the client, not the server, made up a part of the times.`,
+      headline: `Client limited: in ${plural(limited.length, 'cell')} (${namesOf(result, limited)}) the client, not the server, made up a part of the times.`,
       reasons,
     };
   }

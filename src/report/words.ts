@@ -56,8 +56,11 @@ export function serverName(target: TargetInfo): string | null {
   return name === null ? null : version === null ? name : `${name} ${version}`;
 }
 
-/** "the bundled engine on SwiftShader (software)" or "http://host:8000/v1 (vLLM 0.9.2)". */
-export function targetPhrase(result: Result, target: TargetInfo): string {
+/** "the bundled engine on SwiftShader (software)", "http://host:8000/v1 (vLLM 0.9.2)"; of two: "A: http://..". */
+export const targetPhrase = (result: Result, target: TargetInfo): string =>
+  target.arm === undefined ? ownPhrase(result, target) : `${target.arm}: ${ownPhrase(result, target)}`;
+
+function ownPhrase(result: Result, target: TargetInfo): string {
   if (target.kind === 'engine') {
     const gpu = result.machine.gpu;
     return gpu === null

@@ -6,6 +6,7 @@
  */
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { VerdictFile } from '../gate/verdict-file.ts';
 import { writeError } from '../recorder/disk-full.ts';
 import { writeAiperf } from '../result/aiperf-files.ts';
 import type { Result } from '../result/schema.ts';
@@ -13,9 +14,9 @@ import { cellsCsv } from './csv.ts';
 import { htmlReport } from './html/page.ts';
 
 /** @throws BenchError OUTPUT_DISK_FULL when there is no room, OUTPUT_NOT_WRITABLE when the folder can't be written to */
-export async function writeReport(dir: string, result: Result): Promise<void> {
+export async function writeReport(dir: string, result: Result, verdict: VerdictFile | null = null): Promise<void> {
   await writeWhole(join(dir, 'cells.csv'), cellsCsv(result));
-  await writeWhole(join(dir, 'report.html'), await htmlReport(result));
+  await writeWhole(join(dir, 'report.html'), await htmlReport(result, verdict));
   writeAiperf(dir, result);
 }
 

@@ -4,6 +4,7 @@
  *   profile_export_aiperf.json                                           always: the run, where there is only one
  *   aiperf/c3/profile_runs/run_0001/profile_export_aiperf.json           each run, where there are several,
  *   aiperf/c3/aggregate/profile_export_aiperf_aggregate.json             and each cell over its runs
+ *   aiperf/c3-B/..                                                       where two targets have a cell of that name
  *
  * With several runs the file at the top has no metrics and lists the others: no run stands for the rest, and whoever looks
  * a figure up in it is told at once. The folders are those that AIPerf makes for a sweep, so that `aiperf plot aiperf/`
@@ -15,7 +16,7 @@ import { dirname, join } from 'node:path';
 import { writeError } from '../recorder/disk-full.ts';
 import { AIPERF_SCHEMA, aiperfExport, documentOf } from './aiperf.ts';
 import { aiperfAggregate } from './aiperf-aggregate.ts';
-import type { Result } from './schema.ts';
+import type { CellResult, Result } from './schema.ts';
 import { writeWhole } from './write.ts';
 
 export const AIPERF_FILE = 'profile_export_aiperf.json';
@@ -30,19 +31,19 @@ export interface AiperfFile {
 /** @throws BenchError USAGE when a histogram in the result can't be read */
 export function aiperfFiles(result: Result): AiperfFile[] {
   const cells = result.cells.map((cell) => ({
-    id: cell.id,
+    folder: folderOf(result, cell),
     runs: cell.runs.map((_, i) => aiperfExport(result, cell, i)),
   }));
   const [only, ...more] = cells.flatMap(({ runs }) => runs);
   if (only !== undefined && more.length === 0) return [{ path: AIPERF_FILE, document: documentOf(only) }];
-  const files = cells.flatMap(({ id, runs }): AiperfFile[] => {
+  const files = cells.flatMap(({ folder, runs }): AiperfFile[] => {
     const aggregate = aiperfAggregate(runs);
     return [
       ...runs.map((run, i) => ({
-        path: `aiperf/${id}/profile_runs/run_${String(i + 1).padStart(4, '0')}/${AIPERF_FILE}`,
+        path: `aiperf/${folder}/profile_runs/run_${String(i + 1).padStart(4, '0')}/${AIPERF_FILE}`,
         document: documentOf(run),
       })),
-      ...(aggregate === null ? [] : [{ path: `aiperf/${id}/aggregate/${AGGREGATE_FILE}`, document: aggregate }]),
+      ...(aggregate === null ? [] : [{ path: `aiperf/${folder}/aggregate/${AGGREGATE_FILE}`, document: aggregate }]),
     ];
   });
   const index = {
@@ -56,6 +57,9 @@ export function aiperfFiles(result: Result): AiperfFile[] {
   };
   return [{ path: AIPERF_FILE, document: index }, ...files];
 }
+
+const folderOf = ({ cells }: Result, { id, target }: CellResult): string =>
+  cells.some((other) => other.id === id && other.target !== target) ? `${id}-${target}` : id;
 
 /** @throws BenchError OUTPUT_DISK_FULL, OUTPUT_NOT_WRITABLE, or USAGE when a histogram in the result can't be read */
 export function writeAiperf(folder: string, result: Result): void {

@@ -9,6 +9,7 @@
  */
 import type { At } from '../plan/plan.ts';
 import { type AiperfMetrics, aiperfMetrics } from './aiperf-metrics.ts';
+import { runName } from './arms.ts';
 import type { CellResult, Result, RunResult } from './schema.ts';
 
 export const AIPERF_SCHEMA = '1.5';
@@ -72,7 +73,7 @@ const AXES = Object.keys(PATHS) as (keyof At)[];
 export function aiperfExport(result: Result, cell: CellResult, i: number): AiperfExport {
   const run = cell.runs[i] as RunResult;
   const trial = run.replicate ?? i;
-  const label = `${cell.id}.${trial}`;
+  const label = runName(cell.id, trial, run.arm);
   const id = `${result.session}-${label}`;
   return {
     schema_version: AIPERF_SCHEMA,

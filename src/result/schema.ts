@@ -5,6 +5,7 @@
  * of the monotonic clock since the invocation's origin. Fields are extended, never renamed.
  */
 import type { At, StandIn } from '../plan/plan.ts';
+import type { Ceilings } from './device-file.ts';
 
 export const FORMAT = 'bench-result/1';
 
@@ -63,7 +64,7 @@ export interface ServerTimings {
 
 /** A line of requests.jsonl. */
 export interface RequestRecord {
-  /** Such as "c3.0": cell id and replicate. */
+  /** Such as "c3.0": cell id and replicate; "c3.0.B" where it is half of a pair, with the arm. */
   run: string;
   attempt: number;
   i: number;
@@ -219,13 +220,48 @@ export interface ClientHealth {
   busy: number;
 }
 
+/** One stage of steps: all its kernels, in all layers. */
+export interface StageProfile {
+  /** embed, qkv, attention, o, gateUp, down, head or sample. */
+  stage: string;
+  ms: number;
+  /** What it had to move and compute at least; 0 where that is not counted. */
+  bytes: number;
+  operations: number;
+}
+
+export interface KernelProfile {
+  stage: string;
+  kernel: string;
+  calls: number;
+  ms: number;
+}
+
+/** Where steps of one kind spent their time, on the device's own clock. All figures are sums over `steps`. */
+export interface StepKindProfile {
+  kind: 'decode' | 'prefill';
+  rows: { least: number; most: number; sum: number };
+  steps: number;
+  /** From submission, or the end of the step before, until the ids were read back. */
+  wallMs: number;
+  kernelMs: number;
+  /** Distinct adapters of each step. */
+  adapters: number;
+  /** Rows that carried an adapter. */
+  loraRows: number;
+  stages: StageProfile[];
+  kernels: KernelProfile[];
+}
+
 export interface RunResult {
   /** 0-based within its cell; "c3.0" is the run of a record. Absent in results of earlier versions. */
   replicate?: number;
   seed: number;
   nonce: string;
   order: number;
+  /** Runs of one pair had the same seed, one on each arm, one after the other; null where there was one target. */
   pair: number | null;
+  /** "A" or "B". */
   arm: string | null;
   attempt: number;
   state: 'done' | 'failed' | 'interrupted';
@@ -245,7 +281,12 @@ export interface RunResult {
   metrics: Record<string, MetricValue>;
   /** null where the run was over before its load began; absent in results of earlier versions. */
   client?: ClientHealth | null;
+  /** Counters of a fixed drive of its cell (result/exact.ts); empty where none was made. */
   exact: Record<string, number>;
+  /** Where the engine's steps spent their time; absent unless it was told to profile. */
+  profile?: StepKindProfile[];
+  /** The device and kernels that they belong to; absent where there are none. */
+  exactFor?: string;
   perAdapter: Record<string, { count: number; ttft: MetricValue; tpot: MetricValue }>;
   /** One entry per second from the start of the run: tokens, requests completed and failed, mean in flight. */
   timeline: {
@@ -260,6 +301,7 @@ export interface RunResult {
 }
 
 export interface CellResult {
+  /** Unique for its target: of a comparison both have the same cells, by the same ids. */
   id: string;
   target: string;
   at: At;
@@ -270,6 +312,8 @@ export interface CellResult {
 
 export interface TargetInfo {
   id: string;
+  /** Which side of a comparison it is; absent where one target was measured. */
+  arm?: 'A' | 'B';
   kind: 'engine' | 'endpoint';
   url: string;
   model: string;
@@ -283,7 +327,13 @@ export interface Machine {
   cores: number;
   os: string;
   node: string;
-  gpu: { name: string; driver: string; software: boolean } | null;
+  gpu: {
+    name: string;
+    driver: string;
+    software: boolean;
+    /** What it was measured to do at most (bench doctor); absent where that is not known. */
+    ceilings?: Pick<Ceilings, 'read' | 'fma' | 'matrix'>;
+  } | null;
 }
 
 export interface Result {

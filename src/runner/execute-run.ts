@@ -9,8 +9,10 @@ import { wordsOfRefused } from '../client/request-body.ts';
 import { BenchError } from '../errors.ts';
 import type { Cell, PlannedRun, Slo } from '../plan/plan.ts';
 import { kept } from '../recorder/kept-record.ts';
+import { runName } from '../result/arms.ts';
 import type { Progress } from '../result/progress.ts';
 import type { ClientHealth, RequestRecord, RunResult, SelfCheck } from '../result/schema.ts';
+import { injectedDelayWords } from '../target/injected-delay.ts';
 import { type ServerMetrics, sampleServerMetrics, serverTimeline } from '../target/server-metrics.ts';
 import type { Target } from '../target/target.ts';
 import { measureRun } from '../validity/measure-run.ts';
@@ -20,7 +22,7 @@ import type { WorkloadTokenizer } from '../workload/words.ts';
 import { workloadOf } from '../workload/workload.ts';
 import { Answers } from './answers.ts';
 import { clientHealthOf } from './client-health.ts';
-import type { ExpectedTime } from './expected-time.ts';
+import type { Expectation } from './expected-time.ts';
 import type { LoadTeam, PreparedStock, TeamLoad } from './load-team.ts';
 import type { RecordSink } from './record-sink.ts';
 import { Stock } from './stock.ts';
@@ -52,7 +54,7 @@ export interface ExecuteOptions {
   /** What the client adds to times at the plan's highest load, where that is known. */
   selfCheck: SelfCheck | null;
   sink: RecordSink;
-  expected: ExpectedTime;
+  expected: Expectation;
   progress: Progress;
   /** Told what the reader of the result must know of the server; the same more than once. */
   note: (warning: string) => void;
@@ -64,6 +66,8 @@ export interface ExecuteOptions {
 export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   const { team, target, cell, run } = options;
   const startedAt = new Date().toISOString();
+  const slowed = injectedDelayWords(target.info);
+  if (slowed !== null) options.note(slowed);
   const stop = new StopSignal(options.interrupt, target.died, options.sink.full);
   const { signal } = stop;
   const desk = new Desk(options);
@@ -72,7 +76,7 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   try {
     await team.begin({
       client: clientOf(target),
-      context: { run: `${run.cell}.${run.replicate}`, attempt: options.attempt, ...cell.request },
+      context: { run: runName(run.cell, run.replicate, run.arm), attempt: options.attempt, ...cell.request },
       workers: workersFor(cell, options.workers, options.expected.of(cell)),
       onAnswer: (answer, goOn) => desk.take(answer, goOn),
     });
@@ -90,6 +94,7 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
     if (!signal.aborted && warmup.length > 0) await warmUp(warmup, desk, options, signal);
     await loopTurn(); // what the server has closed meanwhile is known after it
     if (!signal.aborted) await stop.orStopped(team.connect(connectionsFor(cell)));
+    if (!signal.aborted) await target.profiler?.begin();
     measured.start = now();
     measured.lastIssue = measured.start;
     if (!signal.aborted) {
@@ -108,6 +113,7 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
   const numbers = measureRun(records, context, { health: measured.health, selfCheck });
   const samples = (await metrics?.stop()) ?? null;
   if (samples?.reason != null) options.note(`the server's metrics could not be read on: ${samples.reason}`);
+  const profile = (await target.profiler?.read()) ?? null;
   const { timeline } = numbers;
   const server = serverTimeline(samples, start, timeline.stepMs, timeline.inFlight.length);
   const { seed, order, replicate } = run;
@@ -117,8 +123,8 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
     seed,
     nonce: options.nonce,
     order,
-    pair: null,
-    arm: null,
+    pair: run.arm === undefined ? null : replicate,
+    arm: run.arm ?? null,
     attempt: options.attempt,
     state,
     startedAt,
@@ -126,6 +132,7 @@ export async function executeRun(options: ExecuteOptions): Promise<RunResult> {
     timeline: { ...timeline, ...(server === undefined ? {} : { server }) },
     client: measured.health,
     exact: {},
+    ...(profile === null ? {} : { profile }),
   };
 }
 
@@ -231,7 +238,7 @@ async function measure(
   await answers.settled();
 }
 
-function loopOf({ load, drainMs, ...cell }: Cell, expected: ExpectedTime): TeamLoad['loop'] {
+function loopOf({ load, drainMs, ...cell }: Cell, expected: Expectation): TeamLoad['loop'] {
   if (load.kind === 'open') return { kind: 'open', drainMs };
   const { concurrency } = load;
   return { kind: 'closed', concurrency, spreadNs: expected.of({ load, drainMs, ...cell }) };

@@ -24,6 +24,8 @@ interface Seen {
 /** What makes cells alike: each a number whose ratio counts. */
 type Place = readonly [promptTokens: number, load: number, adapters: number];
 
+export type Expectation = Pick<ExpectedTime, 'learn' | 'of'>;
+
 export class ExpectedTime {
   /** By cell, the latest last. */
   readonly #measured = new Map<string, Seen>();
@@ -63,6 +65,34 @@ export class ExpectedTime {
       if (best === null || distance(seen.at, at) <= distance(best.at, at)) best = seen;
     }
     return best;
+  }
+}
+
+/**
+ * What a pair of runs goes by: the first of them decides, so that the second starts its requests in the same rhythm, and
+ * the two are told apart by their servers alone.
+ */
+export class PairTime implements Expectation {
+  readonly #inner: ExpectedTime;
+  #last = 0;
+  #held: number | null = null;
+
+  constructor(inner: ExpectedTime) {
+    this.#inner = inner;
+  }
+
+  learn(cell: Cell, records: readonly RequestRecord[]): void {
+    this.#inner.learn(cell, records);
+  }
+
+  of(cell: Cell): number {
+    this.#last = this.#held ?? this.#inner.of(cell);
+    return this.#last;
+  }
+
+  /** The first run is over; one that never came to send anything has decided nothing. */
+  hold(): void {
+    if (this.#last > 0) this.#held = this.#last;
   }
 }
 

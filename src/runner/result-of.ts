@@ -28,7 +28,7 @@ export function resultOf(scenario: Scenario, plan: Plan, outcome: PlanOutcome, i
       description: scenario.description,
       file: scenario.file,
       hash: scenario.hash,
-      resolved: withoutHeaderValues(scenario.resolved),
+      resolved: withoutTargetValues(scenario.resolved),
     },
     planHash: plan.hash,
     createdAt: invocation.createdAt.toISOString(),
@@ -49,10 +49,15 @@ function judgedTogether(cells: readonly CellResult[]): CellResult[] {
   return cells.map((cell) => ({ ...cell, runs: cell.runs.map((run) => ({ ...run, validity: together[next++]! })) }));
 }
 
-/** Secrets do not belong into a scenario's headers, but may be there; a report that is passed on must not hold them. */
-function withoutHeaderValues(resolved: Record<string, unknown>): Record<string, unknown> {
+/** Secrets do not belong into a scenario's headers, nor a command's environment, but may be there; a report that is passed on must not hold them. */
+function withoutTargetValues(resolved: Record<string, unknown>): Record<string, unknown> {
   const { target } = resolved;
-  if (typeof target !== 'object' || target === null || !('headers' in target)) return resolved;
-  const names = Object.keys(target.headers as Record<string, string>);
-  return { ...resolved, target: { ...target, headers: Object.fromEntries(names.map((name) => [name, '***'])) } };
+  if (typeof target !== 'object' || target === null) return resolved;
+  const hidden = Object.entries(target).map(([key, value]) =>
+    key === 'headers' || key === 'env' ? [key, namesOnly(value as Record<string, string>)] : [key, value],
+  );
+  return { ...resolved, target: Object.fromEntries(hidden) };
 }
+
+const namesOnly = (group: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.keys(group).map((name) => [name, '***']));

@@ -12,9 +12,15 @@ import type { AdapterLoad, EndpointFacts } from './endpoint-probe.ts';
 /**
  * The model to measure: the one asked for, or the only base model.
  * @param adapters those that scenario or flags name
+ * @param flag the one that names a model
  * @throws BenchError that lists those it has
  */
-export function chooseModel(facts: EndpointFacts, asked: string | null, adapters: readonly string[] = []): string {
+export function chooseModel(
+  facts: EndpointFacts,
+  asked: string | null,
+  adapters: readonly string[] = [],
+  flag = '--model',
+): string {
   const { baseUrl, baseModels } = facts;
   const all = [...baseModels, ...facts.adapters.map(({ name }) => name)];
   if (asked !== null) {
@@ -27,11 +33,11 @@ export function chooseModel(facts: EndpointFacts, asked: string | null, adapters
     throw new BenchError(
       'PLAN_INVALID',
       `${baseUrl} serves ${listed(candidates)}, and does not say which of them are adapters (none has a parent)`,
-      { hint: 'name the base model with --model NAME, and the adapters with --adapters a,b or adapters.names' },
+      { hint: `name the base model with ${flag} NAME, and the adapters with --adapters a,b or adapters.names` },
     );
   }
   const what = candidates.length === 0 ? 'no base model' : listed(candidates);
-  throw new BenchError('PLAN_INVALID', `${baseUrl} serves ${what}`, { hint: 'choose with --model NAME' });
+  throw new BenchError('PLAN_INVALID', `${baseUrl} serves ${what}`, { hint: `choose with ${flag} NAME` });
 }
 
 /** Adapters of this base model. Where there is one base model, all are its own, however the server names the parent. */

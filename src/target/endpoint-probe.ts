@@ -175,8 +175,9 @@ async function versionOf(
   const answer = await call(`${baseUrl.replace(/\/v\d+$/, '')}/version`, { ...options, timeoutMs: 2_000 }).catch(
     () => null,
   );
-  const version = (answer?.json as { version?: unknown } | null | undefined)?.version;
-  return answer?.status === 200 && typeof version === 'string' ? { version } : {};
+  const { version, inject_delay: injectDelay } = (answer?.json ?? {}) as { version?: unknown; inject_delay?: unknown };
+  if (answer?.status !== 200 || typeof version !== 'string') return {};
+  return { version, ...(typeof injectDelay === 'object' && injectDelay !== null ? { injectDelay } : {}) };
 }
 
 function unreachable(baseUrl: string, error: unknown): BenchError {

@@ -14,6 +14,7 @@ import { AdapterFolder } from './adapter-folder.ts';
 import { EngineAdapters } from './engine-adapters.ts';
 import { argvOf, engineFlags, slotsOf } from './engine-flags.ts';
 import { type EngineProcess, probeEngine, startEngine } from './engine-process.ts';
+import { engineProfiler, type Profiler } from './engine-profile.ts';
 import type { Target, TargetSource } from './target.ts';
 
 /** How long after a reset connection the process's end may still be on its way to us. */
@@ -121,6 +122,7 @@ class EngineTarget implements Target {
   readonly info: TargetInfo;
   readonly connection: Target['connection'];
   readonly model: string;
+  readonly profiler?: Profiler;
   readonly died: Promise<string>;
   readonly #engine: EngineProcess;
   /** null where the only adapter is in the weights. */
@@ -135,6 +137,7 @@ class EngineTarget implements Target {
     this.model = needs.merged ?? needs.model;
     this.#adapters = needs.merged === null ? new EngineAdapters({ baseUrl, died: engine.died, paths, slots }) : null;
     this.connection = { baseUrl, api, apiKey: null, headers: {} };
+    if (engine.ready['profile'] === true) this.profiler = engineProfiler(baseUrl);
     this.info = { id: 'engine', kind: 'engine', url: baseUrl, model: needs.model, server: { ...server, flags } };
   }
 

@@ -1,12 +1,13 @@
 /**
- * What the runner needs of a server under measurement, whatever it is: two implementations (engine.ts, endpoint.ts), held
- * to one conformance test.
+ * What the runner needs of a server under measurement, whatever it is: three implementations (engine.ts, endpoint.ts,
+ * command.ts), held to one conformance test.
  *
  * A TargetSource knows how to get servers; a Target is one that is up. The runner asks for one per group of cells
  * (`keyOf`), and again after one died.
  */
 import type { Cell } from '../plan/plan.ts';
 import type { TargetInfo } from '../result/schema.ts';
+import type { Profiler } from './engine-profile.ts';
 
 /** How requests reach the server. Holds the key: never print or store it. */
 export interface Connection {
@@ -39,6 +40,8 @@ export interface Target {
    * @throws BenchError when the server refuses one or is gone
    */
   ensureAdapters(cell: Cell, signal?: AbortSignal): Promise<void>;
+  /** Of an engine that was told to profile; absent otherwise. */
+  readonly profiler?: Profiler;
   /** Called when a request failed on its connection: is the server gone? If so, `died` has been resolved too. */
   suspect(): Promise<boolean>;
   /** Ends a server that we started; takes off others what we loaded. Never rejects; may be called twice. */
@@ -47,7 +50,8 @@ export interface Target {
 
 export interface TargetSource {
   readonly id: string;
-  readonly kind: 'engine' | 'endpoint';
+  /** An endpoint is somebody else's to bring back; the others are started again. */
+  readonly kind: 'engine' | 'endpoint' | 'command';
   /** Cells with equal keys are served by one server; a different key means stopping one and bringing up another. */
   keyOf(cell: Cell): string;
   /** @throws BenchError: unreachable, too big for the device, no such model, .. */

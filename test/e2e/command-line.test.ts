@@ -49,7 +49,7 @@ describe('bench', () => {
     [['compare', 'a', 'b'], /"compare" is neither/],
     [['valdate', 's.yaml'], /did you mean validate\?/],
     [['run'], /Not enough|scenario/],
-    [['s.yaml', '--compare', 'http://h/v1'], /unknown: compare/],
+    [['s.yaml', '--compare-model', 'x'], /--compare-model says something of a target that --compare does not name/],
     [['s.yaml', '--resume', 'x'], /Could not read x/],
     [['s.yaml', '--resume', 'x', '--out', 'y'], /--out and --resume both name a folder/],
     [['s.yaml', '--workers', '0'], /--workers 0: expected auto, or a number/],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RequestRecord } from '../../src/result/schema.ts';
-import { ExpectedTime } from '../../src/runner/expected-time.ts';
+import { ExpectedTime, PairTime } from '../../src/runner/expected-time.ts';
 import { planFor } from './plan-for.ts';
 
 const MS = 1e6;
@@ -86,5 +86,29 @@ describe('ExpectedTime', () => {
     expect(expected.of(one!)).toBeCloseTo(11 * MS);
     expect(expected.of(sixteen!)).toBeCloseTo(176 * MS);
     expect(expected.of(thirtyTwo!)).toBeCloseTo(176 * MS);
+  });
+});
+
+describe('PairTime', () => {
+  it('has the second run of a pair go by what the first went by, and the next pair by all that was learnt', () => {
+    const expected = new ExpectedTime();
+    const cell = cellWith('output.tokens=2');
+    const pair = new PairTime(expected);
+    pair.learn(cell, [record(50, 10, 2)]);
+    expect(pair.of(cell)).toBeCloseTo(60 * MS);
+    pair.learn(cell, [measured(500, 100)]);
+    pair.hold();
+    expect(pair.of(cell)).toBeCloseTo(60 * MS);
+    expect(new PairTime(expected).of(cell)).toBeCloseTo(600 * MS);
+  });
+
+  it('is not held by a first run that knew nothing', () => {
+    const expected = new ExpectedTime();
+    const cell = cellWith('output.tokens=2');
+    const pair = new PairTime(expected);
+    expect(pair.of(cell)).toBe(0);
+    pair.hold();
+    pair.learn(cell, [record(50, 10, 2)]);
+    expect(pair.of(cell)).toBeCloseTo(60 * MS);
   });
 });

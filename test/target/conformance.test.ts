@@ -1,12 +1,14 @@
-/** What every target keeps to, held against both: the bundled engine on this machine's device, and an endpoint. */
+/** What every target keeps to, held against all: the bundled engine on this machine's device, an endpoint, and a command. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Cell, Plan } from '../../src/plan/plan.ts';
 import { planOf } from '../../src/plan/plan-of.ts';
 import { resolveScenario, scenarioFromText } from '../../src/scenario/load.ts';
+import { CommandServer, commandSource } from '../../src/target/command.ts';
 import { endpointSource } from '../../src/target/endpoint.ts';
 import { engineSource } from '../../src/target/engine.ts';
 import { call } from '../../src/target/http.ts';
 import type { Target, TargetSource } from '../../src/target/target.ts';
+import { freePort, serverProgram } from '../support/server-command.ts';
 import { startTimedServer } from '../support/timed-server.ts';
 
 const KEY = 'sk-conformance-0123456789';
@@ -48,6 +50,34 @@ const subjects: Record<string, () => Promise<Subject>> = {
       plan: planFor('endpoint', 'base', ['a1', 'a2', 'a3']),
       kill: () => server.close(),
       clear: () => server.close(),
+    };
+  },
+  command: async () => {
+    const program = serverProgram();
+    const port = await freePort();
+    const server = new CommandServer({
+      command: program.commandFor({ model: 'base', adapters: ['a1', 'a2', 'a3'], port }),
+      cwd: '/',
+      env: { ...process.env, SERVER_KEY: KEY },
+      ready: `http://127.0.0.1:${port}/v1/models`,
+      readyTimeoutMs: 20_000,
+      endpoint: {
+        url: `http://127.0.0.1:${port}/v1`,
+        api: 'completions',
+        apiKeyEnv: 'K',
+        headers: {},
+        env: { K: KEY },
+      },
+    });
+    const source = commandSource(server);
+    return {
+      source,
+      plan: planFor('endpoint', 'base', ['a1', 'a2', 'a3']),
+      kill: () => server.stop(),
+      clear: async () => {
+        await source.close?.();
+        program.remove();
+      },
     };
   },
   engine: async () => {
@@ -93,7 +123,8 @@ describe.each(Object.keys(subjects))('%s', (name) => {
   it('brings up a server that answers for its model and for the adapters asked for', async () => {
     const up_ = await up();
     expect(subject.source.keyOf(cellWith(0))).toBe(subject.source.keyOf(cellWith(3)));
-    expect(up_.info).toMatchObject({ id: name, kind: name, model: up_.model });
+    const kind = name === 'command' ? 'endpoint' : name;
+    expect(up_.info).toMatchObject({ id: kind, kind, model: up_.model });
     expect(up_.info.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1$/);
     expect(JSON.stringify(up_.info)).not.toContain(KEY);
     for (const count of [0, 3, 1, 3]) {

@@ -4,11 +4,15 @@
  * Chart groups and their drawings in, markup out. A drawing is static SVG inside a labelled image; the script in
  * `browser.ts` replaces it by its number in `data-chart`.
  */
+import type { CellResult } from '../../result/schema.ts';
 import type { Chart, ChartGroup, LegendEntry } from '../charts/chart.ts';
 import type { CellHistograms } from '../charts/histograms.ts';
 import type { Drawings } from '../charts/render.ts';
 import { html, type Markup, trusted } from './markup.ts';
 import { tableMarkup } from './sections.ts';
+
+/** A cell's place on the page: two targets have cells of one id. */
+export const anchorOf = ({ target, id }: Pick<CellResult, 'target' | 'id'>): string => `cell-${target}-${id}`;
 
 /** Hands out a chart's number on the page. */
 export type NumberOf = (chart: Chart) => number;
@@ -57,7 +61,7 @@ export function histogramsMarkup(cells: readonly CellHistograms[], drawings: Dra
       place,
       charts,
       table,
-    }) => html`<section class="cell" id="cell-${cell.id}"><h4>${place} <span>${cell.id}</span></h4>
+    }) => html`<section class="cell" id="${anchorOf(cell)}"><h4>${place} <span>${cell.id}</span></h4>
 <div class="charts">${charts.map((chart) =>
       'reason' in chart
         ? html`<figure><figcaption><b>${chart.title}</b></figcaption><p class="missing">No histogram: ${chart.reason}.</p></figure>`

@@ -9,6 +9,7 @@ import type { Result } from '../../result/schema.ts';
 import { cellsTable } from '../cells-table.ts';
 import { clientWords } from '../client-words.ts';
 import { datePhrase, machinePhrase, targetPhrase } from '../words.ts';
+import { anchorOf } from './chart-sections.ts';
 import { html, type Markup } from './markup.ts';
 
 export function cellsSection(result: Result): Markup {
@@ -23,7 +24,7 @@ export function cellsSection(result: Result): Markup {
 ${table.rows.map(
   (
     row,
-  ) => html`<tr><th scope="row"><a href="#cell-${row.cell.id}">${row.cell.id}</a></th>${row.coordinates.map((text) => html`<td>${text}</td>`)}${row.counts.map((text) => html`<td>${text}</td>`)}${row.figures.map((group) => group.map((figure, i) => html`<td title="${figure.title}"${i === 0 ? html` class="first"` : null}>${figure.text}</td>`))}<td>${row.state}</td></tr>
+  ) => html`<tr><th scope="row"><a href="#${anchorOf(row.cell)}">${row.cell.id}</a></th>${row.coordinates.map((text) => html`<td>${text}</td>`)}${row.counts.map((text) => html`<td>${text}</td>`)}${row.figures.map((group) => group.map((figure, i) => html`<td title="${figure.title}"${i === 0 ? html` class="first"` : null}>${figure.text}</td>`))}<td>${row.state}</td></tr>
 `,
 )}</tbody></table></div></section>`;
 }
@@ -62,7 +63,7 @@ ${facts({
 })}
 ${result.targets.map(
   (target) =>
-    html`<h3>Target ${target.id}: ${targetPhrase(result, target)}</h3>${facts({ url: target.url, model: target.model, ...target.server })}`,
+    html`<h3>Target ${target.arm === undefined ? `${target.id}: ` : ''}${targetPhrase(result, target)}</h3>${facts({ url: target.url, model: target.model, ...target.server })}`,
 )}
 <details><summary>The scenario as it was run${result.scenario.file === null ? '' : ` (${result.scenario.file})`}</summary><pre>${stringify(result.scenario.resolved)}</pre></details>
 </section>`;

@@ -5,6 +5,7 @@
  *
  * The page carries its style, vega, one script of its own, the charts' data, and the whole result.
  */
+import type { VerdictFile } from '../../gate/verdict-file.ts';
 import type { Result } from '../../result/schema.ts';
 import { cardsOf } from '../answer.ts';
 import type { Chart } from '../charts/chart.ts';
@@ -20,10 +21,13 @@ import { cellsSection, environmentSection, glossarySection } from './details.ts'
 import { html, jsonForScript, type Markup, trusted } from './markup.ts';
 import { answerSection, cardsMarkup, heading, trustSection } from './sections.ts';
 import { contentSecurityPolicy } from './security.ts';
+import { stepTimeSection } from './step-time-section.ts';
 import { STYLE } from './style.ts';
 import { vegaBundle } from './vega-bundle.ts';
+import { verdictSection } from './verdict-section.ts';
 
-export async function htmlReport(result: Result): Promise<string> {
+/** @param verdict of the gate that measured it; null where nothing was judged */
+export async function htmlReport(result: Result, verdict: VerdictFile | null = null): Promise<string> {
   const panels = panelsOf(result).map((panel) => ({
     panel,
     cost: costGroup(panel),
@@ -57,16 +61,19 @@ ${groups.map((group) => groupMarkup(group, drawings, numberOf))}</section>`;
       html`${several ? html`<h3>${panel.label}</h3>` : null}${histogramsMarkup(histograms, drawings, numberOf)}`,
   );
 
+  const steps = stepTimeSection(result);
   const body = html`<main>
 ${heading(result)}
+${verdict === null ? null : verdictSection(verdict)}
 ${trustSection(result)}
-<nav aria-label="Contents"><a href="#answer">The answer</a>${panelLinks}<a href="#cells">Every cell</a><a href="#histograms">Histograms</a><a href="#words">What the figures mean</a><a href="#environment">Where and how</a></nav>
+<nav aria-label="Contents"><a href="#answer">The answer</a>${panelLinks}<a href="#cells">Every cell</a>${steps === null ? null : html`<a href="#steps">A step’s time</a>`}<a href="#histograms">Histograms</a><a href="#words">What the figures mean</a><a href="#environment">Where and how</a></nav>
 ${answerSection(
   result,
   panels.map(({ panel }) => panel),
 )}
 ${panelSections}
 ${cellsSection(result)}
+${steps}
 <section id="histograms"><h2>Histograms of every cell</h2><p class="lead">All cells share an axis, so that a distribution that moved can be seen to have moved. Dashed lines mark p50 and p99.</p>
 ${histogramSections}</section>
 ${glossarySection()}
@@ -83,7 +90,7 @@ const CHARTS_TITLE = 'Cost, latency and throughput';
 
 /** Words get a capital; a model's name stays as it is. */
 const titleOf = (panel: Panel): string =>
-  /^(?:rank|weights|output|closed|open) /.test(panel.label)
+  /^(?:target|rank|weights|output|closed|open) /.test(panel.label)
     ? `${panel.label[0]!.toUpperCase()}${panel.label.slice(1)}`
     : panel.label;
 

@@ -63,7 +63,9 @@ describe('charts', () => {
     expect(plots).toHaveLength(data.drawings.length);
     expect(plots.map(([, number]) => Number(number)).sort((a, b) => a - b)).toEqual(data.drawings.map((_, i) => i));
     for (const cell of result.cells) {
-      const section = new RegExp(`<section class="cell" id="cell-${cell.id}">[\\s\\S]*?</section>`).exec(page.body)![0];
+      const section = new RegExp(`<section class="cell" id="cell-${cell.target}-${cell.id}">[\\s\\S]*?</section>`).exec(
+        page.body,
+      )![0];
       expect(section.match(/<svg [\s\S]*?<path [^>]*d="/g)).toHaveLength(3);
       for (const name of ['TTFT', 'ITL', 'Throughput']) expect(section).toContain(`Histogram of ${name} for`);
     }

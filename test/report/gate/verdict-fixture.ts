@@ -1,0 +1,102 @@
+/** A gate's outcome with a verdict of every kind, and names that would break whatever does not escape them. */
+import { EXIT } from '../../../src/errors.ts';
+import { VERDICT_FORMAT, type VerdictFile, type VerdictLine } from '../../../src/gate/verdict-file.ts';
+
+export const HOSTILE = 'a|b <script>alert(1)</script> "q" & @octocat\u001b[31m';
+
+export const verdictLine = (change: Partial<VerdictLine> = {}): VerdictLine => ({
+  id: 't1@c1',
+  threshold: 'tpot.p50 max_increase 5%',
+  metric: 'tpot',
+  rule: 'relative',
+  cell: 'c1',
+  gating: true,
+  outcome: 'pass',
+  unit: 'ms',
+  a: 20.1,
+  b: 20.3,
+  change: 0.01,
+  interval: [0.002, 0.018],
+  p: 0.9,
+  pAdjusted: 1,
+  signFlip: null,
+  pairs: 12,
+  leftOut: 0,
+  tolerance: 0.05,
+  reason: 'within what is allowed',
+  decidedAtLook: 12,
+  line: { file: 'scenarios/gate.yaml', line: 12, column: 7 },
+  ...change,
+});
+
+export function verdictFixture(change: Partial<VerdictFile> = {}): VerdictFile {
+  return {
+    format: VERDICT_FORMAT,
+    tool: { name: 'lorabench', version: '0.1.0' },
+    scenario: { name: 'gate', file: 'scenarios/gate.yaml' },
+    session: '20261201T000000Z-00000000',
+    createdAt: '2026-12-01T00:00:00.000Z',
+    mode: 'interleaved',
+    candidate: 'the engine',
+    reference: 'http://127.0.0.1:8001/v1',
+    result: 'reports/gate/x',
+    planHash: 'sha256:0',
+    alpha: 0.05,
+    looks: [6, 12, 20],
+    pairs: 12,
+    onInconclusive: 'fail',
+    exitCode: EXIT.gateFailed,
+    outcome: 'failed',
+    reasons: ['FAIL: tpot.p50 max_increase 5% in c1: worse than allowed'],
+    warnings: [`the server calls itself ${HOSTILE}`],
+    cells: [
+      { id: 'c1', label: 'base, concurrency 4' },
+      { id: 'c2', label: `8 adapters of rank 16, ${HOSTILE}` },
+    ],
+    capability: {
+      from: 'these runs',
+      family: 3,
+      pairs: 20,
+      thresholds: [{ id: 't1@c1', sd: 0.02, tolerance: 0.05, detects: 0.08, leastTolerance: 0.06, pairsNeeded: 31 }],
+    },
+    verdicts: [
+      verdictLine(),
+      verdictLine({
+        id: 't2@c1',
+        threshold: 'ttft.p99 < 400ms',
+        rule: 'absolute',
+        outcome: 'inconclusive',
+        metric: 'ttft',
+        a: null,
+        change: null,
+        interval: [380, 410],
+        b: 395,
+        reason: `it may be worse ${HOSTILE}`,
+      }),
+      verdictLine({
+        id: 't1@c2',
+        cell: 'c2',
+        outcome: 'fail',
+        change: 0.12,
+        interval: [0.09, 0.15],
+        reason: 'worse than allowed: 100%, and more\nof it',
+      }),
+      verdictLine({ id: 't3@c2', cell: 'c2', outcome: 'report-only', gating: false }),
+      verdictLine({
+        id: 'faults@c2',
+        cell: 'c2',
+        rule: 'faults',
+        threshold: 'no faults',
+        metric: 'error_rate',
+        outcome: 'invalid',
+        a: null,
+        b: null,
+        change: null,
+        interval: null,
+        line: null,
+        reason: 'client limited',
+      }),
+    ],
+    ...change,
+  };
+}
