@@ -72,7 +72,7 @@ describe('parseFlags', () => {
 
   it('reads every flag', async () => {
     const argv =
-      '--model llama-3-8b@1/8 --weights f16 --seed 7 --host 0.0.0.0 --port 0 --device swiftshader --max-model-len 512 --max-num-seqs 16 --max-num-batched-tokens 64 --served-model-name llama --max-gpu-loras 8 --max-cpu-loras 12 --max-lora-rank 16 --gpu-memory 1.5GiB --batch-invariant --validate --lora a=synthetic:rank=16,seed=1 --lora b=adapters/b --peft-source store --refresh 0.5';
+      '--model llama-3-8b@1/8 --weights f16 --seed 7 --host 0.0.0.0 --port 0 --device swiftshader --max-model-len 512 --max-num-seqs 16 --max-num-batched-tokens 64 --served-model-name llama --max-gpu-loras 8 --max-cpu-loras 12 --max-lora-rank 16 --gpu-memory 1.5GiB --batch-invariant --kernels gemv,flash --profile --validate --lora a=synthetic:rank=16,seed=1 --lora b=adapters/b --peft-source store --refresh 0.5';
     expect(await settings(...argv.split(' '))).toEqual({
       config: {
         model: 'llama-3-8b@1/8',
@@ -89,6 +89,8 @@ describe('parseFlags', () => {
         gpuMemory: 1.5 * 2 ** 30,
         batchInvariant: true,
         merge: null,
+        kernels: ['gemv', 'flash'],
+        profile: true,
         validate: true,
       },
       host: '0.0.0.0',
@@ -136,6 +138,12 @@ describe('parseFlags', () => {
     expect(parsed).toMatchObject({
       settings: { config: { maxGpuLoras: 0, merge: { name: 'math', path: resolve('adapters/math') } }, store: null },
     });
+  });
+
+  it('refuses kernels that it does not know, and says which there are', async () => {
+    await expect(parseFlags(['--kernels', 'gemv,quick'])).rejects.toThrow(
+      '--kernels: "quick" is not known; accepted: auto, portable, fast, or some of gemv,split-k',
+    );
   });
 
   it('sees --ceilings', async () => {

@@ -4,11 +4,9 @@
  * golden.test.ts holds either to: a quarter of that rounding's own effect on the logits.
  */
 import { readFileSync } from 'node:fs';
-import { beforeAll, expect, test, vi } from 'vitest';
-import { gemvStages, gemvTakesModel } from '../../../engine/transformer/gemv-stages.ts';
+import { beforeAll, expect, test } from 'vitest';
 import type { Model } from '../../../engine/transformer/model.ts';
-import type { StageContext } from '../../../engine/transformer/stage.ts';
-import { chosenDevice } from '../../support/device.ts';
+import type { KernelChoice } from '../../../engine/transformer/variants.ts';
 import { distance, generate, load, makeModel, type NamedAdapter } from './generate.ts';
 
 const ALLOWED = 1 / 4;
@@ -25,32 +23,17 @@ const [golden] = JSON.parse(readFileSync(new URL('../../golden/llama-forward.jso
   Golden,
 ];
 
-/** Which stages the models made from here on get in place of the portable ones. */
-const chosen = vi.hoisted(() => ({ few: false }));
-vi.mock('../../../engine/transformer/portable-stages.ts', async (original) => {
-  const portable = await original<typeof import('../../../engine/transformer/portable-stages.ts')>();
-  const portableStages = async (context: StageContext) => {
-    const all = await portable.portableStages(context);
-    if (!chosen.few) return all;
-    expect(gemvTakesModel(context)).toBe(true);
-    // SwiftShader takes minutes to compile a GPU's tiles for a whole model.
-    const facts = { ...context.options.facts, software: chosenDevice().candidate === 'swiftshader' };
-    return { ...all, ...(await gemvStages({ ...context, options: { ...context.options, facts } })) };
-  };
-  return { ...portable, portableStages };
-});
-
 let portable: Model;
 let few: Model;
 beforeAll(async () => {
-  const make = async () => {
-    const model = await makeModel({ model: golden.geometry.name, seed: golden.seed, maxNumBatchedTokens: 64 });
+  const make = async (kernels: KernelChoice) => {
+    const model = await makeModel({ model: golden.geometry.name, seed: golden.seed, maxNumBatchedTokens: 64, kernels });
     for (const adapter of golden.adapters) load(model, adapter);
     return model;
   };
-  portable = await make();
-  chosen.few = true;
-  few = await make();
+  portable = await make('portable');
+  few = await make(['gemv']);
+  expect(few.variants).toEqual(['portable', 'gemv']);
 });
 
 /** The golden's sequences, each cut to so many of its prompt's tokens: prompts in chunks of 8 rows, then decodes side by side. */
