@@ -14,7 +14,7 @@ import { type MatmulShape, matmul, matmulConstants, matmulGrid, matmulTile } fro
 import { rmsnorm, rmsnormConstants, rmsnormGrid } from '../kernels/rmsnorm.ts';
 import { sample, sampleConstants, sampleGrid } from '../kernels/sample.ts';
 import { shrink, shrinkConstants, shrinkGrid } from '../kernels/shrink.ts';
-import type { WeightLayout } from '../kernels/weight-format.ts';
+import { encodeColumns, type WeightLayout, widePack } from '../kernels/weight-format.ts';
 import { ResidentAdapter } from '../lora/slots.ts';
 import { Sequence } from '../scheduler/sequence.ts';
 import { type StepShape, StepWriter, stepCapacity } from '../scheduler/step-data.ts';
@@ -31,7 +31,8 @@ const COLUMNS = 256;
 const VOCAB = 96;
 const BEST = [17, 64];
 const EPS = 1e-5;
-const WEIGHTS: WeightLayout = { format: 'f16', pack: 1 };
+/** As the models of such a device have them (transformer/weight-layouts.ts). */
+const layoutFor = (software: boolean): WeightLayout => ({ format: 'f16', pack: software ? 1 : widePack('f16') });
 
 /** A whole number from -2 to 2; `of` tells the tensors apart. */
 const whole = (of: number, i: number, j: number): number => ((11 * of + 7 * i + 3 * j + i * j) % 5) - 2;
@@ -117,10 +118,11 @@ function problemsFor(device: GPUDevice, software: boolean): Problem[] {
   ) => problems.push({ kernel, constants, grid, bound: [steps, ...bound], answers });
 
   const embedded = empty(ROWS * WIDTH);
-  const tokens = words(
-    table(WIDTH / 2, 32, (two, token) => pair(whole(X, token, 2 * two), whole(X, token, 2 * two + 1))),
-  );
-  add(embed, embedConstants(WIDTH, WEIGHTS), embedGrid(WIDTH, ROWS), [unused, tokens, embedded], {
+  const layout = layoutFor(software);
+  const encoded = (seed: number, n: number) =>
+    filled(encodeColumns(Float32Array.from(table(n, WIDTH, (row, k) => whole(seed, row, k))), n, WIDTH, layout));
+  const tokens = encoded(X, 32);
+  add(embed, embedConstants(WIDTH, layout), embedGrid(WIDTH, ROWS), [unused, tokens, embedded], {
     buffer: embedded,
     expected: x,
     within: 0,
@@ -165,19 +167,12 @@ function problemsFor(device: GPUDevice, software: boolean): Problem[] {
     const product = (row: number, n: number) => sum(WIDTH, (k) => whole(X, row, k) * whole(W, n, k));
     const expanded = (row: number, n: number) =>
       SCALE * sum(RANK, (rank) => shrunkAt(row, sliceOf(n), rank) * whole(B, rank, n));
-    const weightsOf = (columns: number) =>
-      words(
-        table(columns / 32, (WIDTH / 2) * 32, (tile, i) => {
-          const [n, two] = [32 * tile + (i % 32), Math.floor(i / 32)];
-          return pair(whole(W, n, 2 * two), whole(W, n, 2 * two + 1));
-        }),
-      );
     const b = words([
       ...table(RANK / 2, COLUMNS, (two, n) => pair(whole(B, 2 * two, n), whole(B, 2 * two + 1, n))),
       ...table(1, COLUMNS, (_, n) => pair(whole(G, 0, n), whole(BIAS, 0, n))),
     ]);
     const residual = floats(table(ROWS, COLUMNS, (row, n) => whole(RESIDUAL, row, n)));
-    const w = weightsOf(COLUMNS);
+    const w = encoded(W, COLUMNS);
     const silu = (v: number) => v / (1 + Math.exp(-v));
     const withLora = (row: number, n: number) =>
       row < POSITIONS
@@ -191,12 +186,12 @@ function problemsFor(device: GPUDevice, software: boolean): Problem[] {
     ];
     for (const [finish, hasLora, rows, at] of finishes) {
       const out = finish === 'swiglu' ? COLUMNS / 2 : COLUMNS;
-      const shared = { k: WIDTH, n: COLUMNS, out, rows: 'all', weights: WEIGHTS } as const;
+      const shared = { k: WIDTH, n: COLUMNS, out, rows: 'all', weights: layout } as const;
       const shape: MatmulShape = { ...shared, finish, lora: hasLora ? lora : null };
       const tile = matmulTile(rows, { software, batchInvariant: false });
       const y = empty(ROWS * out);
       add(
-        matmul(WEIGHTS),
+        matmul(layout),
         matmulConstants(shape, tile),
         matmulGrid(shape, tile, ROWS),
         [w, xs, y, residual, shrunk, b],

@@ -203,7 +203,8 @@ export class Model {
       timer: config.profile && facts.timestamps ? new StepTimer(device, STEPS_UNDER_WAY) : null,
       costOf: (step) => stepCost(geometry, shapes, stored, step),
     });
-    await model.warmUp();
+    // A processor has nothing of its own to compile for more rows, and takes seconds over them.
+    await model.warmUp(software || transformer.variants.length === 1 ? TILE_ROWS : [...TILE_ROWS, ...MORE_ROWS]);
     return model;
   }
 
@@ -211,11 +212,11 @@ export class Model {
    * Runs every kernel variant once: some drivers compile when a pipeline is first used, and the first request should not pay
    * for it. What it leaves in the KV cache is overwritten before it is read.
    */
-  private async warmUp(): Promise<void> {
+  private async warmUp(rowCounts: readonly number[]): Promise<void> {
     const { maxNumBatchedTokens, maxModelLen, maxNumSeqs, kvBlocks } = this.memory;
     const adapters = [null, ...(this.slots.slots > 0 ? [FIRST_PAGE] : [])];
     for (const adapter of adapters) {
-      for (const asked of this.transformer.variants.length > 1 ? [...TILE_ROWS, ...MORE_ROWS] : TILE_ROWS) {
+      for (const asked of rowCounts) {
         const rows = Math.min(asked, maxNumBatchedTokens, maxModelLen);
         const sequences = Math.min(rows, maxNumSeqs, kvBlocks);
         const parts = Array.from({ length: sequences }, (_, i) => {
