@@ -17,7 +17,7 @@ export function baselineAdd(results: readonly string[], folder: string | undefin
     const { fingerprint } = armFactsOf(result, null);
     const added = addSession(result, fingerprint, folder ?? BASELINES_FOLDER);
     const missing = LEAST_SESSIONS - added.sessions;
-    const more = missing > 0 ? `; ${missing} more are needed to judge by` : '';
+    const more = missing > 0 ? `; ${missing} more ${missing === 1 ? 'is' : 'are'} needed to judge by` : '';
     stdout.write(`kept in ${added.path}: ${plural(added.sessions, 'session')}${more}\n`);
   }
   return EXIT.done;
@@ -30,9 +30,9 @@ export function baselineList(folder: string | undefined, { stdout }: CommandIo):
       hint: `measure an unchanged server ${LEAST_SESSIONS} times, on different days if it can be, and keep each: bench baseline add FOLDER`,
     });
   }
-  for (const { path, file } of kept) {
+  for (const { path, file, why } of kept) {
     if (file === null) {
-      stdout.write(`${path}\n  cannot be read, or is of another version\n`);
+      stdout.write(`${path}\n  ${plainText(why ?? 'it cannot be read')}\n`);
       continue;
     }
     const { sessions, machine } = file;

@@ -3,9 +3,12 @@
  * flags say. With a `without_gpu` block both plans are told, since one file is both.
  */
 import { BenchError, EXIT, type ExitCode } from '../errors.ts';
+import { thresholdsOf } from '../gate/threshold.ts';
 import { describePlan } from '../plan/describe.ts';
+import type { Plan } from '../plan/plan.ts';
 import { planOf } from '../plan/plan-of.ts';
 import { hasWithoutGpu, readScenario, resolveScenario } from '../scenario/load.ts';
+import type { Scenario } from '../scenario/scenario.ts';
 import type { ScenarioArguments } from './arguments.ts';
 import type { CommandIo } from './io.ts';
 import { folderModels } from './models.ts';
@@ -22,7 +25,7 @@ export async function validate(args: ScenarioArguments, io: CommandIo): Promise<
 async function endpointLines(args: ScenarioArguments, io: CommandIo): Promise<string[]> {
   const scenario = endpointScenario(readScenario(args.scenario), args);
   const facts = await declaredFacts(scenario, args);
-  if (facts !== null) return describePlan(planOf(scenario, facts), scenario);
+  if (facts !== null) return told(planOf(scenario, facts), scenario);
   if (scenario.target.kind === 'endpoint' && scenario.target.start !== null) {
     throw new BenchError(
       'PLAN_INVALID',
@@ -33,7 +36,7 @@ async function endpointLines(args: ScenarioArguments, io: CommandIo): Promise<st
     );
   }
   const prepared = await prepare({ ...args, device: null }, io, () => {});
-  return describePlan(prepared.plan, prepared.scenario);
+  return told(prepared.plan, prepared.scenario);
 }
 
 async function engineSections(args: ScenarioArguments): Promise<string[][]> {
@@ -45,11 +48,18 @@ async function engineSections(args: ScenarioArguments): Promise<string[][]> {
     const folders = await folderModels(scenario);
     const promptFiles = await promptFilesFor(scenario, engineModels(scenario, folders), folders);
     const facts = { kind: 'engine', software: withoutGpu, deviceName, folders, promptFiles } as const;
-    return describePlan(planOf(scenario, facts), scenario);
+    return told(planOf(scenario, facts), scenario);
   };
   if (!hasWithoutGpu(source)) return [await lines(false)];
   return [
     ['With a GPU:', ...(await lines(false))],
     ['Without one:', ...(await lines(true))],
   ];
+}
+
+/** The plan, and the thresholds as far as they can be checked without knowing what they will be held against. */
+function told(plan: Plan, scenario: Scenario): string[] {
+  const thresholds = thresholdsOf(scenario).map(({ text }) => text);
+  const gate = thresholds.length === 0 ? [] : [`Gate: ${thresholds.join('; ')} (bench gate judges by them).`];
+  return [...describePlan(plan, scenario), ...gate];
 }

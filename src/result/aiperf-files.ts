@@ -11,13 +11,11 @@
  * finds the cells; their labels are in the files. In: a result and its folder, which exists. Out: files, each whole or not
  * at all.
  */
-import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { writeError } from '../recorder/disk-full.ts';
 import { AIPERF_SCHEMA, aiperfExport, documentOf } from './aiperf.ts';
 import { aiperfAggregate } from './aiperf-aggregate.ts';
 import type { CellResult, Result } from './schema.ts';
-import { writeWhole } from './write.ts';
+import { makeFolder, writeWhole } from './write.ts';
 
 export const AIPERF_FILE = 'profile_export_aiperf.json';
 const AGGREGATE_FILE = 'profile_export_aiperf_aggregate.json';
@@ -67,13 +65,5 @@ export function writeAiperf(folder: string, result: Result): void {
     const file = join(folder, path);
     if (path !== AIPERF_FILE) makeFolder(dirname(file));
     writeWhole(file, `${JSON.stringify(document, null, 2)}\n`);
-  }
-}
-
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (cause) {
-    throw writeError(cause, folder, 'What had been written before is kept.');
   }
 }

@@ -5,11 +5,11 @@
  * A session is the runs of one invocation, without histograms and timelines: what a verdict is made of. All sessions of a file are
  * of one plan and one machine; others are refused when they are added, since judging by them would be.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BenchError } from '../errors.ts';
-import type { Result, RunResult } from './schema.ts';
-import { writeWhole } from './write.ts';
+import type { Distribution, Result, RunResult } from './schema.ts';
+import { makeFolder, writeWhole } from './write.ts';
 
 export const BASELINE_FORMAT = 'bench-baseline/1';
 export const BASELINES_FOLDER = join('reports', 'baselines');
@@ -60,11 +60,21 @@ export function addSession(
       };
   const session = sessionOf(result, fingerprint);
   refuseUnlike(session, file, path);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const sessions = [...file.sessions, session].sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
-  writeWhole(path, `${JSON.stringify({ ...file, sessions }, null, 1)}\n`);
+  writeWhole(path, textOf({ ...file, sessions }));
   return { path, sessions: sessions.length };
 }
+
+/** A session a line: small, and one more is one more line to whoever keeps the file in git. */
+function textOf({ sessions, ...head }: BaselineFile): string {
+  const lines = sessions.map((session) => `  ${JSON.stringify(session, shorter)}`);
+  return `${JSON.stringify(head).slice(0, -1)},"sessions":[\n${lines.join(',\n')}\n]}\n`;
+}
+
+/** Seven digits are more than any figure is known to, and half as long. */
+const shorter = (_: string, value: unknown): unknown =>
+  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value;
 
 function unfit({ targets, cells }: Result): string | null {
   if (targets.length !== 1) return `it has ${targets.length} targets; a session is of one server`;
@@ -73,7 +83,7 @@ function unfit({ targets, cells }: Result): string | null {
   const broken = runs.find(({ state, validity }) => state !== 'done' || !validity.valid);
   if (broken === undefined) return null;
   return broken.state === 'done'
-    ? `a run of it is invalid (${broken.validity.reasons.join('; ')})`
+    ? `a run of it is invalid (${broken.validity.reasons.join('; ') || 'no reason is given'})`
     : `a run of it is ${broken.state}`;
 }
 
@@ -97,11 +107,16 @@ function slim(run: RunResult): RunResult {
   const metrics = Object.fromEntries(
     Object.entries(run.metrics).map(([name, metric]) => {
       if (!('hdr' in metric)) return [name, metric];
-      return [name, 'p50' in metric ? { ...metric, hdr: '' } : withoutHdr(metric)];
+      return [name, 'p50' in metric ? figuresOnly(metric) : withoutHdr(metric)];
     }),
   );
   const timeline = { stepMs: run.timeline.stepMs, outputTokens: [], completed: [], failed: [], inFlight: [] };
   return { ...rest, metrics, perAdapter: {}, timeline, client: null };
+}
+
+/** Intervals within a run are of no use to a verdict by sessions. */
+function figuresOnly({ intervals: _, ...metric }: Distribution): Distribution {
+  return { ...metric, ci99: null, hdr: '' };
 }
 
 function withoutHdr<T extends { hdr?: string }>({ hdr: _, ...rest }: T): Omit<T, 'hdr'> {
@@ -128,9 +143,9 @@ function refuseUnlike(session: KeptSession, { sessions }: BaselineFile, path: st
 
 /** @throws BenchError USAGE with what is wrong with it */
 export function readBaseline(path: string): BaselineFile {
-  let file: Partial<BaselineFile>;
+  let file: Partial<BaselineFile> | null;
   try {
-    file = JSON.parse(readFileSync(path, 'utf8')) as Partial<BaselineFile>;
+    file = JSON.parse(readFileSync(path, 'utf8')) as Partial<BaselineFile> | null;
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     const why = code === 'ENOENT' ? 'there is no such file' : message;
@@ -139,14 +154,39 @@ export function readBaseline(path: string): BaselineFile {
       hint: 'bench baseline add FOLDER keeps a session; bench baseline list shows what is kept',
     });
   }
-  if (file.format !== BASELINE_FORMAT || !Array.isArray(file.sessions)) {
+  if (file?.format !== BASELINE_FORMAT || !Array.isArray(file.sessions)) {
     throw new BenchError('USAGE', `${path} is no baseline of this version: expected the format "${BASELINE_FORMAT}"`);
   }
-  return file as BaselineFile;
+  const broken = file.sessions.findIndex((session) => !isWhole(session));
+  if (broken < 0) return file as BaselineFile;
+  throw new BenchError('USAGE', `${path} is broken: sessions[${broken}] is not as bench baseline add writes it`, {
+    hint: 'take it out, or begin anew: a verdict by half of a session would be none',
+  });
 }
 
-/** Those in a folder, with their paths; what cannot be read is told apart. */
-export function listBaselines(folder: string = BASELINES_FOLDER): { path: string; file: BaselineFile | null }[] {
+/** Whether it has what a verdict walks through. */
+function isWhole(session: Partial<KeptSession> | null): session is KeptSession {
+  if (!isFields(session) || !isFields(session['runs'])) return false;
+  const { planHash, fingerprint, createdAt, runs } = session;
+  const named = [session.session, createdAt, planHash, fingerprint].every((text) => typeof text === 'string');
+  const isRun = (run: unknown) =>
+    isFields(run) && ['counts', 'validity', 'metrics'].every((name) => isFields(run[name]));
+  return named && Object.values(runs).every((of) => Array.isArray(of) && of.every(isRun));
+}
+
+const isFields = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export interface ListedBaseline {
+  path: string;
+  /** null where it cannot be read. */
+  file: BaselineFile | null;
+  /** Why it cannot. */
+  why: string | null;
+}
+
+/** Those in a folder; what cannot be read is told apart. */
+export function listBaselines(folder: string = BASELINES_FOLDER): ListedBaseline[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .filter((name) => name.endsWith('.json') && name.includes('@') && !name.endsWith('.calibration.json'))
@@ -154,9 +194,9 @@ export function listBaselines(folder: string = BASELINES_FOLDER): { path: string
     .map((name) => {
       const path = join(folder, name);
       try {
-        return { path, file: readBaseline(path) };
-      } catch {
-        return { path, file: null };
+        return { path, file: readBaseline(path), why: null };
+      } catch (error) {
+        return { path, file: null, why: (error as Error).message };
       }
     });
 }

@@ -2,9 +2,9 @@
  * What a machine's noise can hide, kept: reports/baselines/<scenario>@<machine>.calibration.json, format bench-calibration/1. Written
  * by `bench calibrate`, read by `bench gate`, which refuses tolerances that this machine cannot show.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { BASELINES_FOLDER, baselinePath } from './baseline-file.ts';
-import { writeWhole } from './write.ts';
+import { makeFolder, writeWhole } from './write.ts';
 
 export const CALIBRATION_FORMAT = 'bench-calibration/1';
 
@@ -16,12 +16,14 @@ export interface CalibratedThreshold {
   pairs: number;
   /** Standard deviation of ln(B/A) between pairs of the same server. */
   sd: number;
-  /** Mean of ln(B/A): what the second arm has by being the second; with its 99% interval. */
+  /** Mean of ln(second/first) of a pair, worse positive: what coming second does; with its 99% interval. */
   bias: number;
   biasInterval: [number, number];
   tolerance: number;
   /** The least change that a gate fails in four of five: 0.12 is 12%. */
   detects: number;
+  /** The same by each look. */
+  byLook: { pairs: number; detects: number }[];
   /** Least tolerance of which twice as much is detected in four of five gates. */
   suggested: number;
 }
@@ -44,7 +46,7 @@ export const calibrationPath = (scenario: string, machineId: string, folder: str
   baselinePath(scenario, machineId, folder).replace(/\.json$/, '.calibration.json');
 
 export function writeCalibration(file: CalibrationFile, folder: string = BASELINES_FOLDER): string {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const path = calibrationPath(file.scenario, file.machineId, folder);
   writeWhole(path, `${JSON.stringify(file, null, 2)}\n`);
   return path;

@@ -4,7 +4,7 @@
  * In: a Result and its path. Out: the file, written beside its place and renamed into it, so that a reader or a full disk
  * never meets half of one. A number that JSON can't hold would silently become null, so it is a bug instead.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { BenchError } from '../errors.ts';
 import { writeError } from '../recorder/disk-full.ts';
 import type { Result } from './schema.ts';
@@ -32,6 +32,15 @@ export function writeWhole(path: string, content: string | Buffer): void {
   } catch (cause) {
     rmSync(temporary, { force: true });
     throw writeError(cause, path, 'What had been written before is kept.');
+  }
+}
+
+/** With those above it. @throws BenchError OUTPUT_DISK_FULL, OUTPUT_NOT_WRITABLE */
+export function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (cause) {
+    throw writeError(cause, folder, 'What had been written before is kept.');
   }
 }
 

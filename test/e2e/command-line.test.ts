@@ -20,9 +20,19 @@ describe('bench', () => {
   it('helps, with examples, for itself and for each command', async () => {
     const { code, stdout } = await place.bench(['--help']);
     expect(code).toBe(0);
-    for (const word of ['run', 'validate', 'report', 'serve', 'adapters', 'doctor', '--endpoint', 'Exit codes']) {
-      expect(stdout).toContain(word);
-    }
+    const commands = [
+      'run',
+      'gate',
+      'compare',
+      'calibrate',
+      'baseline',
+      'validate',
+      'report',
+      'serve',
+      'adapters',
+      'doctor',
+    ];
+    for (const word of [...commands, '--endpoint', 'Exit codes']) expect(stdout).toContain(word);
     const run = await place.bench(['run', '--help']);
     expect(run.code).toBe(0);
     for (const flag of [
@@ -45,8 +55,16 @@ describe('bench', () => {
 
   it.each([
     [[], /nothing to do/],
-    [['gate', 's.yaml'], /"gate" is neither a command nor a scenario file/],
-    [['compare', 'a', 'b'], /"compare" is neither/],
+    [['gate', 's.yaml'], /s\.yaml has no gate/],
+    [
+      ['gate', 's.yaml', '--against-model', 'x'],
+      /--against-model says something of a target that --against does not name/,
+    ],
+    [['gat', 's.yaml'], /did you mean gate\?/],
+    [['compare', 'a', 'b'], /there is nothing at a/],
+    [['compare'], /Not enough|expected/],
+    [['baseline', 'list'], /no baselines are kept in reports\/baselines/],
+    [['baseline', 'remove'], /remove|expected add or list/],
     [['valdate', 's.yaml'], /did you mean validate\?/],
     [['run'], /Not enough|scenario/],
     [['s.yaml', '--compare-model', 'x'], /--compare-model says something of a target that --compare does not name/],
@@ -62,7 +80,7 @@ describe('bench', () => {
     [['validate', 's.yaml', '--model', 'x'], /--model is for endpoints/],
     [['validate', 'nowhere.yaml'], /nowhere\.yaml/],
     [['validate', 's.yaml', '--set', 'load.concurency=3'], /did you mean "concurrency"/],
-    [['validate', 's.yaml', '--set', 'gate={thresholds: [ttft.p99 < 4ms]}'], /gate/],
+    [['validate', 's.yaml', '--set', 'gate={thresholds: [tfft.p99 < 4ms]}'], /did you mean "?ttft/],
     [['serve', '--modl', 'x'], /modl/],
   ])('refuses %j', async (args, sentence) => {
     const { code, stderr, stdout } = await place.bench(args);

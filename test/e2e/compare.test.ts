@@ -1,5 +1,5 @@
 /** `bench run --compare` and `target: {command: ..}`, as a user runs them: two servers, one report. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { freePort, type ServerProgram, serverProgram } from '../support/server-command.ts';
@@ -94,6 +94,13 @@ describe('bench SCENARIO --compare', () => {
       .filter((file) => file.includes('profile_runs'))
       .map((file) => (JSON.parse(read(file)) as { run_info: { run_label: string } }).run_info.run_label);
     expect(new Set(labels).size).toBe(8);
+
+    const compared = await place.bench(['compare', 'o', '--out', 'c']);
+    expect(compared.code, compared.stderr).toBe(0);
+    expect(compared.stdout).toMatch(/^A {2}o, target A at http\S+, model base\nB {2}o, target B at http/);
+    expect(compared.stdout).toContain('c2: 2 adapters of rank 16, concurrency 2 (2 pairs of runs)');
+    expect(compared.stdout).toMatch(/^TTFT p50 .* \+[\d,]+ % .* worse$/m); // 5 ms against 40 ms
+    expect(readdirSync(join(place.folder, 'c')).sort()).toEqual(['compare.html', 'compare.json', 'compare.md']);
 
     const again = await place.bench(['report', 'o']);
     expect(again.code, again.stderr).toBe(0);

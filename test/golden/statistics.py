@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Known answers for src/stats/, from scipy where it has the function and from plain numpy where it has not.
 
-Special functions, tails and quantiles (scipy.special, scipy.stats), bounds of means, of values to come and of shares, the
-sign-flip test (scipy.stats.permutation_test), Spearman's rho and p (scipy.stats.spearmanr), the slope of Theil and
-Sen (scipy.stats.theilslopes), the ranks of order-statistic intervals (by trying every rank against scipy.stats.binom), and
+Special functions, tails and quantiles (scipy.special, scipy.stats), bounds of means, of values to come and of shares,
+intervals of how far two means are apart (scipy.stats.ttest_rel, ttest_ind), the sign-flip test
+(scipy.stats.permutation_test), Spearman's rho and p (scipy.stats.spearmanr), the slope of Theil and Sen
+(scipy.stats.theilslopes), the ranks of order-statistic intervals (by trying every rank against scipy.stats.binom), and
 MSER's cuts, correlation times and effective sizes straight from their definitions, with no shortcut that src/stats/ takes.
 Written to statistics.json.
 
@@ -159,6 +160,24 @@ def share(k, n, level):
     return {"k": k, "n": n, "level": level, "lower": float(low), "upper": float(high), "p": float(stats.binom.sf(k - 1, n, 0.01))}
 
 
+def paired(differences):
+    """The 95% interval of the mean of differences of pairs."""
+    interval = stats.ttest_rel(differences, np.zeros(len(differences))).confidence_interval(0.95)
+    return {"differences": differences, "lower": float(interval.low), "upper": float(interval.high)}
+
+
+def two_means(xs, ys):
+    """The 95% interval of mean(ys) - mean(xs): Welch's; with one value on a side Student's by the other side's spread."""
+    if min(len(xs), len(ys)) > 1:
+        test = stats.ttest_ind(ys, xs, equal_var=False)
+        low, high = test.confidence_interval(0.95)
+        return {"xs": xs, "ys": ys, "freedom": float(test.df), "lower": float(low), "upper": float(high)}
+    many = np.asarray(xs if len(xs) > 1 else ys)
+    freedom = len(many) - 1
+    low, high = stats.t.interval(0.95, freedom, np.mean(ys) - np.mean(xs), many.std(ddof=1) * np.sqrt(1 + 1 / len(many)))
+    return {"xs": xs, "ys": ys, "freedom": freedom, "lower": float(low), "upper": float(high)}
+
+
 quantiles = [
     {"tail": tail, "freedom": f, "t": float(stats.t.isf(tail, f))}
     for tail, f in [(0.5, 5), (0.2, 19), (0.05, 1), (0.05 / 3, 5), (0.05 / 72, 11), (1e-6, 19), (0.005, 2.5), (0.01, 1000)]
@@ -168,6 +187,9 @@ means = [bounds(values, level) for values, level in zip(logs, (0.05 / 3, 0.05, 0
 excesses = [excess(0.11, logs[1], 0.05), excess(-0.03, logs[2], 0.05 / 4)]
 flips = [sign_flip(values) for values in [*logs[:3], [1.0, 1.0, 1.0, -1.0, 2.0, 0.0], [0.1, 0.2, 0.3, -0.3, 0.3, 0.3, -0.6], [0.0, 0.0]]]
 shares = [share(k, n, level) for k, n, level in [(0, 300, 0.05), (3, 1000, 0.05 / 3), (30, 300, 0.001), (50, 50, 0.05)]]
+draws = [[round(float(scale * x + shift), 4) for x in rng.standard_normal(k)] for k, scale, shift in [(5, 0.05, 0), (3, 0.2, 0.1), (8, 0.02, 0.05), (1, 0, 0.2)]]
+paireds = [paired(values) for values in [*logs[:2], draws[1]]]
+two = [two_means(draws[i], draws[j]) for i, j in [(0, 1), (0, 2), (1, 2), (3, 0), (2, 3)]]
 
 golden = {
     "scipy": scipy.__version__,
@@ -186,6 +208,8 @@ golden = {
     "excesses": excesses,
     "flips": flips,
     "shares": shares,
+    "paired": paireds,
+    "two": two,
 }
 lines = [f'"{key}": {json.dumps(value)}' for key, value in golden.items()]
 Path(__file__).with_suffix(".json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

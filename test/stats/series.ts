@@ -49,6 +49,8 @@ interface Golden {
   excesses: { value: number; others: number[]; level: number; lower: number; upper: number; p: number }[];
   flips: { values: number[]; p: number }[];
   shares: { k: number; n: number; level: number; lower: number; upper: number; p: number }[];
+  paired: { differences: number[]; lower: number; upper: number }[];
+  two: { xs: number[]; ys: number[]; freedom: number; lower: number; upper: number }[];
 }
 
 export const golden = JSON.parse(readFileSync(new URL('../golden/statistics.json', import.meta.url), 'utf8')) as Golden;

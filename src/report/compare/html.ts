@@ -10,7 +10,7 @@ import { tableMarkup } from '../html/sections.ts';
 import { contentSecurityPolicy } from '../html/security.ts';
 import { STYLE } from '../html/style.ts';
 import type { ComparedCell, Comparison } from './comparison.ts';
-import { cellRows, cellTitle, HEADS, lostText, rowOf, sidesLines, textsOf } from './rows.ts';
+import { cellRows, cellTitle, HEADS, LEGEND, lostText, rowOf, saysNothing, sidesLines, textsOf } from './rows.ts';
 
 const SHIFTED = ['ttft', 'tpot', 'e2e'] as const;
 const NAMES = { ttft: 'TTFT', tpot: 'TPOT', e2e: 'E2E' } as const;
@@ -27,10 +27,10 @@ export async function comparisonHtml(comparison: Comparison): Promise<string> {
     ),
   );
   const body = html`<main>
-<header class="top"><p class="brand">lorabench</p><h1>Comparison</h1>${sidesLines(comparison).map((line) => html`<p>${line}</p>`)}</header>
+<header class="top"><p class="brand">lorabench</p><h1>Comparison</h1>${sidesLines(comparison).map((line) => html`<p>${line}</p>`)}<p>${LEGEND}</p></header>
 ${comparison.notes.length === 0 ? null : html`<section class="trust"><div class="notice care"><span class="mark" aria-hidden="true">!</span><div><h2>To know</h2><ul>${comparison.notes.map((note) => html`<li>${note}</li>`)}</ul></div></div></section>`}
 ${comparison.cells.map((cell, i) => cellSection(cell, figures[i] ?? []))}
-<footer><span>B against A; above 1 on a latency is slower. Bars are 95 % intervals. This page loads nothing.</span></footer>
+<footer><span>Bars are 95 % intervals; a hollow point is a bound, since requests failed. This page loads nothing.</span></footer>
 </main>`;
   return html`<!doctype html>
 <html lang="en">
@@ -62,8 +62,14 @@ function shiftChart(cell: ComparedCell, metric: (typeof SHIFTED)[number], index:
   const points = cell.figures.filter((one) => one.metric === metric && one.stat in QUANTILES && one.ratio !== null);
   if (points.length < 2) return null;
   const rows = points.map((point): Row => {
-    const [low, high] = point.interval ?? [null, null];
-    return { quantile: QUANTILES[point.stat as keyof typeof QUANTILES], ratio: point.ratio, low, high };
+    const [low, high] = saysNothing(point.interval) ? [null, null] : (point.interval ?? [null, null]);
+    return {
+      quantile: QUANTILES[point.stat as keyof typeof QUANTILES],
+      ratio: point.ratio,
+      low,
+      high,
+      bound: point.atLeast.length > 0 ? 1 : 0,
+    };
   });
   const words = points.map((point) => `${QUANTILES[point.stat as keyof typeof QUANTILES]} ${rowOf(point).change}`);
   const title = `${NAMES[metric]} shift`;
@@ -82,8 +88,14 @@ function shiftSpec(index: number): Spec {
       { mark: { type: 'rule', strokeWidth: 2 }, encoding: { x, y: y('low'), y2: { field: 'high' }, color } },
       { mark: { type: 'line' }, encoding: { x, y: y('ratio'), color } },
       {
-        mark: { type: 'point', filled: true, size: 60, shape: shapeOf(index + 1) },
-        encoding: { x, y: y('ratio'), color },
+        // What is only a bound is hollow.
+        mark: { type: 'point', size: 60, shape: shapeOf(index + 1), strokeWidth: 2 },
+        encoding: {
+          x,
+          y: y('ratio'),
+          color,
+          fill: { condition: { test: 'datum.bound === 0', ...color }, value: 'transparent' },
+        },
       },
     ],
   } as Spec;

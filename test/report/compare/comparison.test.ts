@@ -5,7 +5,8 @@ import { comparisonHtml } from '../../../src/report/compare/html.ts';
 import { comparisonMarkdown } from '../../../src/report/compare/markdown.ts';
 import { cellRows } from '../../../src/report/compare/rows.ts';
 import { comparisonText } from '../../../src/report/compare/terminal.ts';
-import type { Comparable, ComparableRun, Figure } from '../../../src/result/comparable.ts';
+import type { Comparable, ComparableRun } from '../../../src/result/comparable.ts';
+import type { Figure } from '../../../src/result/figures.ts';
 
 const figure = (value: number, more: Partial<Figure> = {}): Figure => ({
   value,
@@ -18,17 +19,20 @@ const run = (tpot: Figure, more: Partial<ComparableRun> = {}): ComparableRun => 
   pair: null,
   lost: 0,
   issued: 100,
+  doubts: [],
   figures: new Map([['tpot p50', tpot]]),
   ...more,
 });
 const side = (runs: ComparableRun[], more: Partial<Comparable> = {}): Comparable => ({
   from: 'a',
+  arm: null,
   kind: 'bench',
   model: 'm',
   planHash: 'p',
+  scenario: null,
   standIn: null,
-  sessions: ['s'],
-  cells: [{ key: 'c1', at: null, runs }],
+  sessions: [],
+  cells: [{ key: 'c1', at: null, runs, unfinished: 0 }],
   ...more,
 });
 const only = (a: Comparable, b: Comparable) => {
@@ -75,6 +79,41 @@ describe('the interval of a ratio', () => {
     expect(only(side([run(figure(10))]), side([run(figure(20))]))).toMatchObject({ interval: null, ground: 'none' });
   });
 
+  it('is of sessions where a side has several, since the runs of one are alike', () => {
+    const of = (session: string, values: number[]) => values.map((value) => run(figure(Math.exp(value)), { session }));
+    const a = side([...of('s1', [1, 1.02]), ...of('s2', [1.3, 1.32]), ...of('s3', [1.6, 1.62])]);
+    const b = side(of('s4', [1.29, 1.33]));
+    const found = only(a, b);
+    expect(found).toMatchObject({ ground: 'sessions', replicates: { a: 3, b: 1 }, runs: { a: 6, b: 2 } });
+    expect(found.ratio).toBeCloseTo(1, 9);
+    // means 1.01, 1.31, 1.61: sd 0.3; t(0.975, 2) = 4.302653, of a fourth session
+    expect(Math.log(found.interval?.[1] ?? 0)).toBeCloseTo(4.302653 * 0.3 * Math.sqrt(1 + 1 / 3), 5);
+    expect(compareSides(a, b).notes.join(' ')).not.toContain('at different times');
+  });
+
+  it('is of the runs of one side where the other has one', () => {
+    const logs = (values: number[]) => values.map((value) => run(figure(Math.exp(value))));
+    const { interval, ground, detects } = only(side(logs([1, 1.2, 1.4])), side(logs([1.5])));
+    expect(ground).toBe('runs');
+    expect(Math.log(interval?.[1] ?? 0)).toBeCloseTo(0.3 + 4.302653 * 0.2 * Math.sqrt(1 + 1 / 3), 5);
+    expect(detects).toBeNull();
+  });
+
+  it('leaves nothing out that has no logarithm: a rate of nothing is 100% less', () => {
+    const none = only(side([run(figure(4)), run(figure(6))]), side([run(figure(0)), run(figure(0))]));
+    expect(none).toMatchObject({ a: 5, b: 0, ratio: 0, interval: null, runs: { a: 2, b: 2 } });
+    expect(only(side([run(figure(0))]), side([run(figure(5))]))).toMatchObject({ a: 0, b: 5, ratio: null });
+    const some = only(side([run(figure(4)), run(figure(6))]), side([run(figure(0)), run(figure(5))]));
+    expect(some).toMatchObject({ b: 2.5, ratio: 0.5, interval: null });
+  });
+
+  it('is of what both halves of a pair have', () => {
+    const pairs = (values: number[], from = 0) => values.map((value, i) => run(figure(value), { pair: from + i }));
+    const found = only(side(pairs([10, 20, 40, 1000])), side(pairs([11, 22, 44])));
+    expect(found).toMatchObject({ ground: 'pairs', replicates: { a: 3, b: 3 }, ratio: expect.closeTo(1.1) });
+    expect(found.a).toBeCloseTo(20, 9); // without the fourth
+  });
+
   it('says which change would have been seen: less with more pairs', () => {
     const pairs = (count: number, slower: number) =>
       Array.from({ length: count }, (_, pair) => run(figure(10 * slower * (1 + (pair % 2) * 0.02)), { pair }));
@@ -85,6 +124,25 @@ describe('the interval of a ratio', () => {
     expect(detects(4)).toBeGreaterThan(detects(20));
     expect(detects(20)).toBeGreaterThan(0);
   });
+});
+
+describe('a figure that is only a bound', () => {
+  const bound = (a: boolean, b: boolean) => {
+    const [x, y] = [side([run(figure(10, { atLeast: a }))]), side([run(figure(20, { atLeast: b }))])];
+    const [row] = cellRows(compareSides(x, y).cells[0]!);
+    return [row?.a, row?.b, row?.change];
+  };
+  it('makes the change one too, from the side that it is on', () => {
+    expect(bound(false, true)).toEqual(['10.0', '> 20.0', '> +100 %']);
+    expect(bound(true, false)).toEqual(['> 10.0', '20.0', '< +100 %']);
+    expect(bound(true, true)).toEqual(['> 10.0', '> 20.0', '–']);
+  });
+});
+
+it('does not show intervals that say nothing', () => {
+  const logs = (values: number[]) => values.map((value) => run(figure(Math.exp(value))));
+  const [row] = cellRows(compareSides(side(logs([0, 3])), side(logs([1, 5]))).cells[0]!);
+  expect(row).toMatchObject({ interval: 'too wide to tell', clear: null, detects: '' });
 });
 
 describe('what is not alike', () => {
@@ -99,10 +157,19 @@ describe('what is not alike', () => {
 
   it('is named, down to the coordinate of a cell', () => {
     const at = (concurrency: number) => ({ adapters: 0, concurrency }) as never;
-    const cells = (concurrency: number) => [{ key: 'c1', at: at(concurrency), runs: one }];
+    const cells = (concurrency: number) => [{ key: 'c1', at: at(concurrency), runs: one, unfinished: 0 }];
     expect(() => compareSides(side(one, { cells: cells(1) }), side(one, { cells: cells(8), planHash: 'q' }))).toThrow(
       'c1 has concurrency 1 in one, 8 in the other',
     );
+  });
+
+  it('is named as the scenario calls it, where it is there; names of adapters do not count', () => {
+    const scenario = (requests: number, names: string[]) => ({ name: 'n', adapters: { names }, measure: { requests } });
+    const of = (requests: number, names: string[]) => side(one, { scenario: scenario(requests, names) });
+    expect(() => compareSides(of(10, ['a']), { ...of(20, ['b']), planHash: 'q' })).toThrow(
+      'measure.requests is 10 in one, 20 in the other',
+    );
+    expect(() => compareSides(of(10, ['a']), { ...of(10, ['b']), planHash: 'q' })).toThrow('in what is sent');
   });
 
   it('is not compared where nothing is in common', () => {
