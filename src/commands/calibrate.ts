@@ -93,7 +93,7 @@ function calibrationOf(planned: GatePlan, result: Result, pairs: readonly Paired
   const able = capabilityOf(thresholds, spread, { looks, alpha: gate.alpha }, 'these runs');
   const calibrated = relative.flatMap((checked) => {
     const capable = able.thresholds.find(({ id }) => id === checked.id);
-    return capable === undefined ? [] : [calibratedThreshold(checked, differencesOf(checked, pairs), capable)];
+    return capable === undefined ? [] : [calibratedThreshold(checked, pairs, capable)];
   });
   if (calibrated.length === 0) {
     throw new BenchError('NO_DATA', `fewer than ${LEAST_FOR_SPREAD} pairs have a figure for any relative threshold`);
@@ -126,10 +126,12 @@ function calibrationOf(planned: GatePlan, result: Result, pairs: readonly Paired
 }
 
 function calibratedThreshold(
-  { id, cell, threshold }: CheckedThreshold,
-  differences: readonly number[],
-  { sd, tolerance, detects, leastTolerance }: ThresholdCapability,
+  checked: CheckedThreshold,
+  pairs: readonly PairedRuns[],
+  { sd, tolerance, detects, byLook, leastTolerance }: ThresholdCapability,
 ): CalibratedThreshold {
+  const { id, cell, threshold } = checked;
+  const differences = differencesOf(checked, pairs.map(secondAsB));
   const { mean, lower, upper } = meanBounds(differences, BIAS_LEVEL);
   return {
     id,
@@ -141,16 +143,23 @@ function calibratedThreshold(
     biasInterval: [lower, upper],
     tolerance,
     detects,
+    byLook,
     suggested: roundedUp(leastTolerance),
   };
 }
+
+/** In half of the pairs A came second: for what coming second does, whichever came second is B. */
+const secondAsB = (pair: PairedRuns): PairedRuns => {
+  const { a, b } = pair;
+  return a !== null && b !== null && a.order > b.order ? { ...pair, a: b, b: a } : pair;
+};
 
 /** To a whole percent, as people write tolerances; below one, to a tenth. */
 const roundedUp = (share: number): number =>
   share < 0.01 ? Math.ceil(1000 * share) / 1000 : Math.ceil(100 * share) / 100;
 
 function linesOf({ thresholds, falseAlarms, looks, alpha }: CalibrationFile): string[] {
-  const rows = thresholds.map(({ threshold, cell, sd, bias, biasInterval, tolerance, suggested }) => {
+  const rows = thresholds.map(({ threshold, cell, sd, bias, biasInterval, tolerance, byLook, suggested }) => {
     const biased = biasInterval[0] > 0 || biasInterval[1] < 0;
     const holds = suggested <= tolerance;
     return [
@@ -158,11 +167,13 @@ function linesOf({ thresholds, falseAlarms, looks, alpha }: CalibrationFile): st
       cell,
       `${(100 * sd).toFixed(2)}%`,
       `${changeText(Math.expm1(bias))}${biased ? ' (coming second matters)' : ''}`,
+      byLook.map(({ detects }) => `${(100 * detects).toFixed(detects < 0.1 ? 1 : 0)}%`).join(', '),
       `${Number((100 * suggested).toPrecision(3))}%`,
       holds ? 'holds' : 'too tight for this machine',
     ];
   });
-  const heads = ['threshold', 'cell', 'pairs differ by', 'order bias', 'least tolerance', 'as written'];
+  const detects = `detects by ${looks.join(', ')} pairs`;
+  const heads = ['threshold', 'cell', 'pairs differ by', 'order bias', detects, 'least tolerance', 'as written'];
   const table = [heads, ...rows];
   const widths = heads.map((_, i) => Math.max(...table.map((row) => row[i]?.length ?? 0)));
   return [
@@ -174,6 +185,6 @@ function linesOf({ thresholds, falseAlarms, looks, alpha }: CalibrationFile): st
     ),
     '',
     `Of ${falseAlarms.gates} gates on this unchanged server (pairs swapped at random, looks after ${looks.join(', ')}), ${(100 * falseAlarms.share).toFixed(1)}% failed; ${Number((100 * alpha).toPrecision(2))}% may.`,
-    'The least tolerance is the one of which twice as much is detected in four of five gates.',
+    'What is detected fails in four of five gates. The least tolerance is the one of which twice as much is detected.',
   ];
 }

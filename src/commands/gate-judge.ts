@@ -24,7 +24,11 @@ export class GateJudge {
     this.#base = {
       mode,
       thresholds,
-      arms: { A: reference === null ? null : factsOf(reference), B: factsOf(candidate) },
+      // Both get the same load, which was seen to before (checkSameLoad); what they call models and adapters is their own.
+      arms: {
+        A: reference === null ? null : { ...factsOf(reference), planHash: candidate.plan.hash },
+        B: factsOf(candidate),
+      },
       ...(mode === 'baseline' ? { baseline } : {}),
       looks,
       alpha: gate.alpha,

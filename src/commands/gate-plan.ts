@@ -3,11 +3,16 @@
  * can detect on this machine. In: arguments. Out: GatePlan; or an error, before any server is asked for more than what it is.
  */
 import { BenchError } from '../errors.ts';
-import { type Capability, capabilityOf } from '../gate/capability.ts';
+import {
+  type Capability,
+  capabilityOf,
+  detectsText,
+  type ThresholdCapability,
+  twiceToleranceText,
+} from '../gate/capability.ts';
 import { checkPlan } from '../gate/check-plan.ts';
 import type { BaselineSession, CheckedThreshold, GateMode } from '../gate/judgement.ts';
 import { thresholdsOf } from '../gate/threshold.ts';
-import { changeText } from '../gate/words.ts';
 import { readBaseline } from '../result/baseline-file.ts';
 import { readCalibration } from '../result/calibration-file.ts';
 import { machineOf } from '../result/fingerprint.ts';
@@ -170,11 +175,12 @@ function calibrated(candidate: Prepared, { mode, gate, looks, thresholds }: Know
 
 /** A tolerance that this machine cannot show would end as inconclusive, time after time, or promise what it does not hold. */
 function refuseUndetectable(capability: Capability | null, thresholds: readonly CheckedThreshold[]): void {
-  const lines = (capability?.thresholds ?? []).flatMap(({ id, sd, detects, tolerance, pairsNeeded }) => {
-    const one = thresholds.find((checked) => checked.id === id);
-    if (one?.gating !== true || pairsNeeded === null) return [];
-    const differ = `pairs of one server differ by ${(100 * sd).toFixed(1)}% here`;
-    const detected = `${capability?.pairs} of them detect ${changeText(detects)}, and ${changeText(2 * tolerance)} would take ${pairsNeeded}`;
+  const lines = (capability?.thresholds ?? []).flatMap((able) => {
+    const one = thresholds.find((checked) => checked.id === able.id);
+    if (one?.gating !== true || able.pairsNeeded === null) return [];
+    const differ = `pairs of one server differ by ${(100 * able.sd).toFixed(1)}% here`;
+    const twice = `${twiceToleranceText(able)} would take ${able.pairsNeeded}`;
+    const detected = `${capability?.pairs} of them detect ${detectsText(able)}, and ${twice}`;
     return [`${one.threshold.text} in ${one.cell}: ${differ}, so that ${detected}`];
   });
   if (lines.length === 0) return;
@@ -200,7 +206,7 @@ function gateLines(
         ? 'kept sessions, one look'
         : 'limits alone';
   return [
-    `Gate: ${gating} thresholds x cells${shown === 0 ? '' : ` and ${shown} that are only shown`}, by ${how}; an unchanged candidate fails with ${level} probability at most.`,
+    `Gate: ${gating} thresholds x cells${shown === 0 ? '' : ` and ${shown} that ${shown === 1 ? 'is' : 'are'} only shown`}, by ${how}; an unchanged candidate fails with ${level} probability at most.`,
     ...(capability === null
       ? uncalibrated(mode, thresholds)
       : capability.thresholds.map((one) => capabilityLine(one, thresholds))),
@@ -212,10 +218,7 @@ const uncalibrated = (mode: GateMode, thresholds: readonly CheckedThreshold[]): 
     ? ['What it can detect here is not known before: bench calibrate finds out; the verdict tells it by its own runs.']
     : [];
 
-function capabilityLine(
-  { id, detects }: Capability['thresholds'][number],
-  thresholds: readonly CheckedThreshold[],
-): string {
-  const one = thresholds.find((checked) => checked.id === id);
-  return `  ${one?.threshold.text} in ${one?.cell}: detects ${changeText(detects)} in four of five gates.`;
+function capabilityLine(able: ThresholdCapability, thresholds: readonly CheckedThreshold[]): string {
+  const one = thresholds.find(({ id }) => id === able.id);
+  return `  ${one?.threshold.text} in ${one?.cell}: detects ${detectsText(able)} in four of five gates.`;
 }

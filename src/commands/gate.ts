@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { BenchError, EXIT, type ExitCode } from '../errors.ts';
 import { candidateAlone } from '../gate/candidate-alone.ts';
 import { type VerdictFile, verdictFile } from '../gate/verdict-file.ts';
-import { comparedText, describePlan } from '../plan/describe.ts';
+import { describePair, describePlan } from '../plan/describe.ts';
 import { pairedPlan } from '../plan/pairs.ts';
 import { annotations, writeJobSummary } from '../report/gate/github.ts';
 import { junitXml } from '../report/gate/junit.ts';
@@ -176,12 +176,17 @@ function writeVerdict(folder: string, file: VerdictFile): BenchError[] {
 
 function tellPlan(planned: GatePlan, { quiet }: GateArguments, io: CommandIo): void {
   const { candidate, reference } = planned;
-  const plan = reference === null ? candidate.plan : pairedPlan(candidate.plan);
-  const lines = describePlan(plan, candidate.scenario);
-  if (reference !== null) lines.splice(1, 0, comparedText(reference.plan, reference.scenario));
+  const { plan: own, scenario: written } = candidate;
+  const lines =
+    reference === null
+      ? describePlan(own, written)
+      : describePair(pairedPlan(own), written, reference, 'A, the reference; the target above is B, the candidate');
   if (!quiet) io.stdout.write(`${[...lines, ...planned.lines].join('\n')}\n`);
-  for (const prepared of [candidate, ...(reference === null ? [] : [reference])]) {
-    const { device, plan: own, scenario } = prepared;
-    for (const line of device === null ? [] : standInBanner(own, scenario, device)) io.stderr.write(`${line}\n`);
-  }
+  // Both may be the same engine on the same device, and then have the same to say.
+  const banners = [candidate, reference].flatMap((prepared) =>
+    prepared === null || prepared.device === null
+      ? []
+      : standInBanner(prepared.plan, prepared.scenario, prepared.device),
+  );
+  for (const line of new Set(banners)) io.stderr.write(`${line}\n`);
 }

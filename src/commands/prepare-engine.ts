@@ -40,7 +40,7 @@ export async function prepareEngine(
   if (device.software && !scenario.withoutGpu && !askedFor) throw tooBigForSoftware(plan, device, facts);
   // The device that was found, and not the search again: it takes time, and could end elsewhere.
   const settings = { device: device.candidate, ...scenario.engine };
-  return { scenario, plan, source: engineSource({ plan, settings, folders }), device, folders, warnings: [] };
+  return { scenario, plan, source: engineSource({ plan, settings, folders, software }), device, folders, warnings: [] };
 }
 
 /** Hours on a processor are never begun unasked; what it would take is said instead. */

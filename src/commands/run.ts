@@ -10,7 +10,7 @@
  */
 import { join } from 'node:path';
 import { BenchError, EXIT, type ExitCode } from '../errors.ts';
-import { comparedText, describePlan } from '../plan/describe.ts';
+import { describePair, describePlan } from '../plan/describe.ts';
 import { pairedPlan } from '../plan/pairs.ts';
 import { summaryTable } from '../report/terminal.ts';
 import { newSession } from '../result/fingerprint.ts';
@@ -108,9 +108,8 @@ async function runOn({ own, other, warnings }: Targets, createdAt: Date, args: R
 }
 
 function tellPlan({ own, other }: Targets, { quiet }: RunArguments, io: CommandIo): void {
-  const plan = other === null ? own.plan : pairedPlan(own.plan);
-  const lines = describePlan(plan, own.scenario);
-  if (other !== null) lines.splice(1, 0, comparedText(other.plan, other.scenario));
+  const lines =
+    other === null ? describePlan(own.plan, own.scenario) : describePair(pairedPlan(own.plan), own.scenario, other);
   if (!quiet) io.stdout.write(`${lines.join('\n')}\n`);
   // Also with --quiet: a figure of a stand-in must never be taken for the model's.
   for (const { device, plan, scenario } of [own, ...(other === null ? [] : [other])]) {

@@ -3,9 +3,11 @@
  * from pair to pair (from a calibration on this machine, or from the pairs themselves). Out: for each relative threshold the least
  * change that fails in four of five gates, and how many pairs it would take where twice its tolerance is not that much.
  */
+import type { RelativeRule } from './compare.ts';
 import type { CheckedThreshold } from './judgement.ts';
 import { canShow, detectable, detectableChange, familySize, leastTolerance, pairsToShow } from './power.ts';
 import type { GateRules } from './simulated.ts';
+import { changeText } from './words.ts';
 
 export interface ThresholdCapability {
   /** That of its CheckedThreshold. */
@@ -13,13 +15,28 @@ export interface ThresholdCapability {
   /** Standard deviation of ln(B/A) from pair to pair. */
   sd: number;
   tolerance: number;
-  /** Smallest true change that fails in 80% of gates, by the last look: 0.12 is 12%. */
+  /** Which way is worse. */
+  direction: RelativeRule['direction'];
+  /** Smallest true change for the worse that fails in 80% of gates, by the last look: 0.12 is 12%. */
   detects: number;
+  /** The same by each look, of which that is the last. */
+  byLook: { pairs: number; detects: number }[];
   /** The least tolerance of which twice as much is detected. */
   leastTolerance: number;
   /** Pairs with which twice its tolerance would be; null where the planned ones do. */
   pairsNeeded: number | null;
 }
+
+/** As it is told: "+12%", or "-12%" where less is worse. */
+export const detectsText = ({ detects, direction }: Pick<ThresholdCapability, 'detects' | 'direction'>): string =>
+  worseText(detects, direction);
+
+/** A change of twice the tolerance, on the scale that is judged: 5% and again 5%. */
+export const twiceToleranceText = ({ tolerance, direction }: ThresholdCapability): string =>
+  worseText(direction === 'increase' ? (1 + tolerance) ** 2 - 1 : 1 - (1 - tolerance) ** 2, direction);
+
+const worseText = (change: number, direction: RelativeRule['direction']): string =>
+  changeText(direction === 'increase' ? change : -change);
 
 export interface Capability {
   /** Where the spread is from. */
@@ -39,7 +56,8 @@ export function capabilityOf(
   from: Capability['from'],
 ): Capability {
   const family = Math.max(1, familySize(thresholds));
-  const last = spread.size === 0 ? undefined : detectable(family, rules).at(-1);
+  const found = spread.size === 0 ? [] : detectable(family, rules);
+  const last = found.at(-1);
   const known = thresholds.flatMap(({ id, threshold: { rule } }): ThresholdCapability[] => {
     const sd = spread.get(id);
     if (rule.kind !== 'relative' || sd === undefined || last === undefined) return [];
@@ -50,7 +68,9 @@ export function capabilityOf(
         id,
         sd,
         tolerance,
+        direction,
         detects: detectableChange(of, last),
+        byLook: found.map((look) => ({ pairs: look.pairs, detects: detectableChange(of, look) })),
         leastTolerance: leastTolerance(of, last),
         pairsNeeded: canShow(of, last) ? null : pairsToShow(of, last),
       },

@@ -33,7 +33,11 @@ export function exitOf(verdicts: readonly Verdict[], input: JudgeInput): Omit<Ju
         : undecided || gating.length === 0
           ? EXIT.inconclusive
           : EXIT.done;
-  const open = gating.some(({ outcome }) => outcome === 'inconclusive' || outcome === 'no-data');
+  // What was left out because it was spoilt, more pairs make up for.
+  const open = gating.some(
+    ({ outcome, leftOut }) =>
+      outcome === 'inconclusive' || outcome === 'no-data' || (outcome === 'invalid' && leftOut > 0),
+  );
   return { decided: gone !== null || input.down.B !== null || !open, exitCode, reasons };
 }
 

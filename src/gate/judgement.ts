@@ -100,7 +100,7 @@ export interface Verdict {
 
 export interface Judgement {
   verdicts: Verdict[];
-  /** Every gating verdict is a pass, a fail or invalid: nothing is gained by going on. */
+  /** Every gating verdict is a pass, a fail, or invalid whatever else is measured: nothing is gained by going on. */
   decided: boolean;
   /** 0, 1, 3, 4 or 5. */
   exitCode: ExitCode;

@@ -4,7 +4,8 @@
  * server was.
  *
  * A trend counts where it is clear among all runs together (Holm) and more than half the tolerance: a change that small can't
- * decide. Late sends and late stamps count where they are part of the figure.
+ * decide. Late sends and late stamps count where they are part of the figure; of a figure that is compared, where they are more
+ * than half the tolerance of it: what the client adds to either side alike hides no larger a change.
  */
 import { isMaterial, NOT_SETTLED } from '../metrics/steady-state.ts';
 import { isDistribution, type RunResult } from '../result/schema.ts';
@@ -66,24 +67,40 @@ function lateSends(run: RunResult, threshold: Threshold): string | null {
   return `requests were sent late: send lag p99 was ${lag.toFixed(1)} ms, of ${allowed.toFixed(1)} ms allowed`;
 }
 
-function lateStamps(run: RunResult, { metric, aggregation }: Threshold): string | null {
+function lateStamps(run: RunResult, threshold: Threshold): string | null {
+  const { metric, aggregation } = threshold;
   const limited = run.validity.clientError?.limited ?? [];
   const part = aggregation === 'mean' || aggregation === 'p50' || aggregation === null ? 'p50' : 'p99';
-  const hit = LIMITED.find(([names, figure]) => names.test(metric) && limited.includes(`${figure}.${part}`));
+  const hit = LIMITED.find(
+    ([names, figure]) =>
+      names.test(metric) && limited.includes(`${figure}.${part}`) && !isWithin(run, threshold, figure, part),
+  );
   return hit === undefined ? null : `this machine's client stamped replies late (client limited in ${hit[1]}.${part})`;
+}
+
+/** What the client added is known, and too little of the figure to decide whether it is worse than the reference's. */
+function isWithin(run: RunResult, threshold: Threshold, figure: 'ttft' | 'tpot', part: 'p50' | 'p99'): boolean {
+  const error = run.validity.clientError?.[figure]?.[part] ?? null;
+  const metric = run.metrics[figure];
+  if (threshold.rule.kind !== 'relative' || error === null || !isDistribution(metric)) return false;
+  const value = metric[part];
+  return typeof value === 'number' && error <= slack(threshold) * value;
 }
 
 function unsteady(run: RunResult, threshold: Threshold, trends: Trends): string | null {
   const detail = run.validity.steadyDetail;
   if (detail === undefined) return run.validity.steady === 'trending' ? 'latencies were not steady' : null;
-  if (detail.why === NOT_SETTLED) return NOT_SETTLED;
-  const { drift } = detail;
-  if (drift === null || (trends.get(run) ?? 1) > TREND_ALPHA) return null;
-  const matters =
-    threshold.rule.kind === 'relative' ? Math.abs(Math.log1p(drift)) > slack(threshold) : isMaterial(drift);
-  if (!matters) return null;
+  const { drift, why } = detail;
+  const matters = drift === null ? null : decides(drift, threshold);
+  // Its second half is what counts: known to have changed by too little to decide, it will do.
+  if (why === NOT_SETTLED) return matters === false && threshold.rule.kind === 'relative' ? null : NOT_SETTLED;
+  if (drift === null || !matters || (trends.get(run) ?? 1) > TREND_ALPHA) return null;
   return `latencies were not steady: ${detail.metric} ${drift > 0 ? 'rose' : 'fell'} by ${Math.abs(100 * drift).toFixed(0)}% within the run`;
 }
+
+/** A change within the run that a verdict could turn on. */
+const decides = (drift: number, threshold: Threshold): boolean =>
+  threshold.rule.kind === 'relative' ? Math.abs(Math.log1p(drift)) > slack(threshold) : isMaterial(drift);
 
 /** Latencies grew all along under an open loop: requests came faster than they were served. */
 export function saturated(run: RunResult, trends: Trends): boolean {

@@ -28,10 +28,22 @@ export function describePlan(plan: Plan, scenario: Scenario): string[] {
   ];
 }
 
-/** What every run is held against, for a plan that is run in pairs: one line, to stand behind that of the target. */
-export function comparedText({ cells }: Plan, scenario: Scenario): string {
-  const models = distinct(cells, (cell) => cell.at.model);
-  return `Compared with: ${targetText(scenario)}, ${models.length === 1 ? 'model' : 'models'} ${models.join(', ')} (B; the target above is A). Every run is made on either, one after the other, in random order.`;
+/**
+ * A plan that is run in pairs, with what every run is held against.
+ * @param arms which is called what, in words
+ */
+export function describePair(
+  plan: Plan,
+  scenario: Scenario,
+  other: { plan: Plan; scenario: Scenario },
+  arms = 'B; the target above is A',
+): string[] {
+  const lines = describePlan(plan, scenario);
+  const models = distinct(other.plan.cells, (cell) => cell.at.model);
+  const what = `${targetText(other.scenario)}, ${models.length === 1 ? 'model' : 'models'} ${models.join(', ')}`;
+  const compared = `Compared with: ${what} (${arms}). Every run is made on either, one after the other, in random order.`;
+  const behind = 1 + lines.findIndex((line) => line.startsWith('Target: '));
+  return [...lines.slice(0, behind), compared, ...lines.slice(behind)];
 }
 
 const counted = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;

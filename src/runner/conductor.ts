@@ -15,7 +15,7 @@ import type { Cell, PlannedRun } from '../plan/plan.ts';
 import { type Arm, runName } from '../result/arms.ts';
 import type { Progress } from '../result/progress.ts';
 import type { CellResult, RequestRecord, Result, RunResult, SelfCheck, TargetInfo } from '../result/schema.ts';
-import type { Target } from '../target/target.ts';
+import type { Target, TargetSource } from '../target/target.ts';
 import { clientLimitedWords } from '../validity/client-error.ts';
 import { ExactDrives } from './exact-drive.ts';
 import { executeRun } from './execute-run.ts';
@@ -101,12 +101,12 @@ export class Conductor {
   }
 
   /**
-   * Two servers stay up side by side, since one that is idle takes no time from the other. Two bundled engines do not:
-   * they would share one device, and WebGPU does not tell how much memory there is for the second.
+   * Two servers stay up side by side, since one that is idle takes no time from the other. Two bundled engines on a GPU do
+   * not: they would share it, and WebGPU does not tell how much memory there is for the second.
    */
   async #makeRoom(side: Side): Promise<void> {
-    if (side.source.kind !== 'engine') return;
-    const others = this.#sides.filter(({ source }) => source !== side.source && source.kind === 'engine');
+    if (!fillsDevice(side.source)) return;
+    const others = this.#sides.filter(({ source }) => source !== side.source && fillsDevice(source));
     for (const { servers } of others) await servers.stop();
   }
 
@@ -340,3 +340,5 @@ export class Conductor {
     };
   }
 }
+
+const fillsDevice = ({ kind, sharesDevice }: TargetSource): boolean => kind === 'engine' && sharesDevice !== true;

@@ -5,7 +5,7 @@
  * pairs of all cells interleaved over time (plan/pairs.ts). Whoever judges may end it early: it is asked after so many pairs of
  * every cell, at moments that were fixed before. What the judge is, this folder does not know.
  *
- * Servers of both sides are up at the same time, but two bundled engines, which share a device, take turns. One that dies
+ * Servers of both sides are up at the same time, but two bundled engines that share a GPU take turns. One that dies
  * is a fact and no exception: its run counts as failed, the other side's run of the pair is measured all the same, and it is
  * brought up again; where that is no use, the pairs that need it are left out, and `sides` says so.
  */

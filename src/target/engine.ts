@@ -28,12 +28,14 @@ export interface EngineOptions {
   /** Those of its models that are folders. */
   folders?: FolderModels;
   api?: 'chat' | 'completions';
+  /** It runs on a software device. */
+  software?: boolean;
   /** Another script in the engine's place, for tests. */
   entry?: string;
 }
 
 export function engineSource(options: EngineOptions): TargetSource {
-  const { settings, folders = {}, api = 'completions' } = options;
+  const { settings, folders = {}, api = 'completions', software = false } = options;
   const needs = enginePlan(options.plan, folders);
   const files = new AdapterFolder(folders);
   const needsOf = (cell: Cell) => {
@@ -44,6 +46,7 @@ export function engineSource(options: EngineOptions): TargetSource {
   return {
     id: 'engine',
     kind: 'engine',
+    sharesDevice: software,
     keyOf: serverOf,
     async bringUp(cell, report, signal) {
       const own = needsOf(cell);

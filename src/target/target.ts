@@ -52,6 +52,8 @@ export interface TargetSource {
   readonly id: string;
   /** An endpoint is somebody else's to bring back; the others are started again. */
   readonly kind: 'engine' | 'endpoint' | 'command';
+  /** Of the engine: another may be up beside it, since its device's memory is the machine's own. */
+  readonly sharesDevice?: boolean;
   /** Cells with equal keys are served by one server; a different key means stopping one and bringing up another. */
   keyOf(cell: Cell): string;
   /** @throws BenchError: unreachable, too big for the device, no such model, .. */

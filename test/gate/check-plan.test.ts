@@ -3,8 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { BenchError } from '../../src/errors.ts';
 import { checkPlan } from '../../src/gate/check-plan.ts';
 import type { GateMode } from '../../src/gate/judgement.ts';
+import { familySize } from '../../src/gate/power.ts';
 import { thresholdsOf } from '../../src/gate/threshold.ts';
 import { planOf } from '../../src/plan/plan-of.ts';
+import { readScenario, resolveScenario } from '../../src/scenario/load.ts';
 import { scenarioWith } from '../plan/scenario-text.ts';
 
 const GPU = { kind: 'engine', software: false, deviceName: 'H100' } as const;
@@ -139,3 +141,16 @@ describe('taken', () => {
     expect(check([{ metric: 'ttft.p50', max_increase: '5%', severity: 'report' }], many).warnings).toEqual([]);
   });
 });
+
+test.each([false, true])(
+  'scenarios/gate.yaml can be judged, by counters and by times (without a GPU: %s)',
+  (software) => {
+    const source = readScenario('scenarios/gate.yaml');
+    const scenario = resolveScenario(source, { withoutGpu: software, endpoint: false, set: ['measure.repeats=12'] });
+    const plan = planOf(scenario, { ...GPU, software, deviceName: 'device' });
+    const { thresholds, warnings } = checkPlan(thresholdsOf(scenario), plan, { mode: 'interleaved', file: null });
+    expect(warnings).toEqual([]);
+    expect(thresholds.filter(({ threshold }) => threshold.rule.kind === 'exact')).toHaveLength(10);
+    expect(familySize(thresholds)).toBe(6);
+  },
+);

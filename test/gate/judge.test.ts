@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { judge } from '../../src/gate/judge.ts';
 import { meanBounds } from '../../src/stats/one-sided.ts';
-import { checked, distribution, failing, input, judged, run, scalar, ttftPairs, withA, withB } from './runs.ts';
+import { checked, distribution, FACTS, failing, input, judged, run, scalar, ttftPairs, withA, withB } from './runs.ts';
 
 const TTFT = { metric: 'ttft.p50', max_increase: '5%' };
 const LOOKS = { looks: [6, 12, 20] };
@@ -244,12 +244,39 @@ describe('whose fault it is', () => {
     expect(judged({ thresholds, pairs: spoilt(3) })).toMatchObject({ exitCode: 4, first: { outcome: 'invalid' } });
   });
 
+  test('what is spoilt at one look does not end it: more pairs make up for it', () => {
+    const one = (b: ReturnType<typeof run>, pair: number) => (pair === 0 ? validity(limited)(b) : b);
+    const looks = [6, 12];
+    const first = judged({ thresholds, pairs: withB(ttftPairs(6), one), looks, final: false });
+    expect(first).toMatchObject({ decided: false, first: { outcome: 'invalid', pairs: 5, leftOut: 1 } });
+    const second = { thresholds, pairs: withB(ttftPairs(12), one), looks, look: 1, earlier: first.verdicts };
+    expect(judged(second)).toMatchObject({ decided: true, exitCode: 0 });
+    // Another plan stays another plan.
+    const arms = { A: { ...FACTS, planHash: 'other' }, B: FACTS };
+    expect(judged({ thresholds, pairs: ttftPairs(6), looks, final: false, arms }).decided).toBe(true);
+  });
+
+  test('late stamps that are known to be less than half the tolerance do not matter; those of a limit always do', () => {
+    const late = (p50: number) => ({ clientError: { ttft: { p50, p99: null }, tpot: null, limited: ['ttft.p50'] } });
+    // Of 20 ms, and of a tolerance of 5%.
+    expect(judged({ thresholds, pairs: withA(withB(pairs, validity(late(0.4))), validity(late(0.4))) }).exitCode).toBe(
+      0,
+    );
+    expect(judged({ thresholds, pairs: withB(pairs, validity(late(0.6))) }).first.outcome).toBe('invalid');
+    const limit = { thresholds: checked(['ttft.p50 < 1s']), pairs: withB(pairs, validity(late(0.4))) };
+    expect(judged(limit).first.outcome).toBe('invalid');
+  });
+
   test('one trend among many runs is chance, and a drift far within the tolerance does not matter', () => {
     const drifting = (pTrend: number, drift: number) => ({ steadyDetail: { ...trending.steadyDetail, pTrend, drift } });
     const all = (b: ReturnType<typeof run>) => validity(drifting(0.3, 0))(b);
     const one = withB(withA(pairs, all), (b, pair) => (pair === 0 ? validity(drifting(0.01, 0.3))(b) : all(b)));
     expect(judged({ thresholds, pairs: one }).first.leftOut).toBe(0);
     expect(judged({ thresholds, pairs: withB(pairs, validity(drifting(1e-6, 0.02))) }).exitCode).toBe(0);
+    const why = 'latencies had not settled by the middle of the run';
+    const unsettled = (drift: number) => ({ steadyDetail: { ...trending.steadyDetail, pTrend: 0.5, drift, why } });
+    expect(judged({ thresholds, pairs: withB(pairs, validity(unsettled(0.02))) }).exitCode).toBe(0);
+    expect(judged({ thresholds, pairs: withB(pairs, validity(unsettled(0.04))) }).exitCode).toBe(4);
   });
 
   test('the candidate: more of its requests fail, exit 1, also where the harness is at fault for latencies', () => {

@@ -33,6 +33,7 @@ describe('an unchanged candidate', () => {
     for (const [count, times] of [
       [1, 2000],
       [6, 2000],
+      [24, 500],
     ] as const) {
       const share = falseAlarms(none, count, RULES, { times });
       expect(share).toBeLessThan(0.05 + slack(times));
@@ -64,6 +65,20 @@ test('kept sessions: as many false alarms at most, though only one session is ju
 });
 
 describe('a change', () => {
+  // The figures of src/README.md, of 2,000 gates each.
+  test.each([
+    [1, 0.08, 0.64],
+    [1, 0.1, 0.97],
+    [6, 0.08, 0.34],
+    [6, 0.1, 0.85],
+    [24, 0.1, 0.68],
+    [24, 0.12, 0.97],
+  ])('among %i thresholds, of %f: fails in a share of %f of gates', (count, effect, share) => {
+    const times = 300;
+    const { failedBy } = sharesOf([{ ...NOISY, effect }, ...family(count - 1, 0)], RULES, { times, seed: 3 });
+    expect(Math.abs(failedBy[0]! - share)).toBeLessThan(4 * Math.sqrt(share * (1 - share) * (1 / times + 1 / 2000)));
+  });
+
   test.each([1, 6])('of the size computed fails in 80% of gates, among %i thresholds', (count) => {
     const found = detectable(count, RULES);
     const effect = detectableChange(NOISY, found.at(-1)!);

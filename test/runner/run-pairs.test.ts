@@ -108,40 +108,47 @@ describe('two targets', () => {
     expect(ups.sort()).toEqual(['A', 'B']);
   });
 
-  it('take turns where both are bundled engines', async () => {
-    const [a, b] = [await serve(), await serve()];
-    const up = new Set<string>();
-    let most = 0;
-    const exclusive = (name: string, url: string): TargetSource => {
-      const source = sourceAt(url);
-      return {
-        ...source,
-        kind: 'engine',
-        async bringUp(...asked) {
-          const target = await source.bringUp(...asked);
-          most = Math.max(most, up.add(name).size);
-          const { info, connection, model, died } = target;
-          const stop = async () => void up.delete(name);
-          const rest = {
-            stop,
-            suspect: () => target.suspect(),
-            ensureAdapters: (cell: Parameters<typeof target.ensureAdapters>[0]) => target.ensureAdapters(cell),
-          };
-          return { info, connection, model, died, ...rest };
-        },
+  it.each([
+    [false, 1],
+    [true, 2],
+  ])(
+    'take turns where both are bundled engines on a GPU (software: %s, so %i are up at most)',
+    async (sharesDevice, wanted) => {
+      const [a, b] = [await serve(), await serve()];
+      const up = new Set<string>();
+      let most = 0;
+      const exclusive = (name: string, url: string): TargetSource => {
+        const source = sourceAt(url);
+        return {
+          ...source,
+          kind: 'engine',
+          sharesDevice,
+          async bringUp(...asked) {
+            const target = await source.bringUp(...asked);
+            most = Math.max(most, up.add(name).size);
+            const { info, connection, model, died } = target;
+            const stop = async () => void up.delete(name);
+            const rest = {
+              stop,
+              suspect: () => target.suspect(),
+              ensureAdapters: (cell: Parameters<typeof target.ensureAdapters>[0]) => target.ensureAdapters(cell),
+            };
+            return { info, connection, model, died, ...rest };
+          },
+        };
       };
-    };
-    const set = ['measure.repeats=2'];
-    const { outcome } = await compare(
-      sideAt(a.url, set, exclusive('A', a.url)),
-      sideAt(b.url, set, exclusive('B', b.url)),
-    );
-    expect(names(outcome)).toEqual([
-      ['c1', 0, 'done', 'done'],
-      ['c1', 1, 'done', 'done'],
-    ]);
-    expect(most).toBe(1);
-  });
+      const set = ['measure.repeats=2'];
+      const { outcome } = await compare(
+        sideAt(a.url, set, exclusive('A', a.url)),
+        sideAt(b.url, set, exclusive('B', b.url)),
+      );
+      expect(names(outcome)).toEqual([
+        ['c1', 0, 'done', 'done'],
+        ['c1', 1, 'done', 'done'],
+      ]);
+      expect(most).toBe(wanted);
+    },
+  );
 
   it('may be one: both arms on it, in one cell', async () => {
     const server = await serve();

@@ -3,6 +3,7 @@
  * and annotations all show these.
  */
 
+import { detectsText, twiceToleranceText } from '../../gate/capability.ts';
 import { byGravity, type VerdictFile, type VerdictLine } from '../../gate/verdict-file.ts';
 import { changeText, intervalText, valueText } from '../../gate/words.ts';
 
@@ -93,14 +94,14 @@ export function basis({ mode, pairs, reference, candidate }: VerdictFile): strin
 /** What it could have detected, a sentence a threshold; empty where that is not known. */
 export function capabilityLines({ capability, verdicts }: VerdictFile): string[] {
   if (capability === null) return [];
-  return capability.thresholds.flatMap(({ id, detects, tolerance, pairsNeeded }) => {
-    const line = verdicts.find((verdict) => verdict.id === id);
+  return capability.thresholds.flatMap((one) => {
+    const line = verdicts.find(({ id }) => id === one.id);
     if (line === undefined) return [];
-    const least = `a change of ${changeText(detects)} in four of five gates`;
+    const least = `a change of ${detectsText(one)} in four of five gates`;
     const more =
-      pairsNeeded === null
+      one.pairsNeeded === null
         ? ''
-        : `; twice its tolerance (${changeText(2 * tolerance)}) would take ${pairsNeeded} pairs`;
+        : `; twice its tolerance (${twiceToleranceText(one)}) would take ${one.pairsNeeded} pairs`;
     return [`${line.threshold} in ${line.cell} detects ${least}${more}`];
   });
 }

@@ -6,7 +6,8 @@ import { basis, capabilityLines, headline, type VerdictRow, verdictRows } from '
 const HEADS: readonly { head: string; of: (row: VerdictRow) => string; spare: number }[] = [
   { head: '', of: ({ outcome }) => outcome, spare: 0 },
   { head: 'threshold', of: ({ threshold }) => threshold, spare: 0 },
-  { head: 'where', of: ({ line, where }) => `${line.cell}: ${where}`, spare: 3 },
+  { head: 'cell', of: ({ line }) => line.cell, spare: 0 },
+  { head: 'where', of: ({ where }) => where, spare: 3 },
   { head: 'reference', of: ({ reference }) => reference, spare: 2 },
   { head: 'candidate', of: ({ candidate }) => candidate, spare: 1 },
   { head: 'change', of: ({ change }) => change, spare: 0 },

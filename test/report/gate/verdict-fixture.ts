@@ -57,7 +57,18 @@ export function verdictFixture(change: Partial<VerdictFile> = {}): VerdictFile {
       from: 'these runs',
       family: 3,
       pairs: 20,
-      thresholds: [{ id: 't1@c1', sd: 0.02, tolerance: 0.05, detects: 0.08, leastTolerance: 0.06, pairsNeeded: 31 }],
+      thresholds: [
+        {
+          id: 't1@c1',
+          sd: 0.02,
+          tolerance: 0.05,
+          direction: 'increase',
+          detects: 0.08,
+          byLook: [{ pairs: 12, detects: 0.08 }],
+          leastTolerance: 0.06,
+          pairsNeeded: 31,
+        },
+      ],
     },
     verdicts: [
       verdictLine(),
