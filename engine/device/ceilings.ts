@@ -5,6 +5,8 @@
  * By the wall clock around batches long enough that their submission does not count, which every device has; each figure is
  * the best of several batches, since a ceiling is what can be reached, with the median beside it for how steady it is.
  */
+
+import { EngineError } from '../errors.ts';
 import {
   ceilingCopy,
   ceilingFma,
@@ -56,12 +58,13 @@ const EFFORT = {
 /** @throws EngineError bug, when a kernel does not compile */
 export async function measureCeilings({ device, facts }: OpenDevice): Promise<Ceilings> {
   const bench = new Bench(device, facts.software ? EFFORT.software : EFFORT.hardware);
-  return bench.within(async () => {
-    const { read, copy, bytes } = await bench.memory();
-    const fma = await bench.fma();
-    const matrix = facts.matrix && facts.subgroups ? await bench.matrix(facts.matrix, facts.subgroups.max) : null;
-    return { bytes, read, copy, fma, matrix, ...(await bench.costs()), upload: await bench.upload() };
-  });
+  const { matrix: size, subgroups } = facts;
+  const { read, copy, bytes } = await bench.part('bandwidth', () => bench.memory());
+  const fma = await bench.part('f32 rate', () => bench.fma());
+  const tensor = () => (size && subgroups ? bench.matrix(size, subgroups.max) : Promise.resolve(null));
+  const matrix = await bench.part('tensor-core rate', tensor);
+  const costs = await bench.part('costs', () => bench.costs());
+  return { bytes, read, copy, fma, matrix, ...costs, upload: await bench.part('upload', () => bench.upload()) };
 }
 
 class Bench {
@@ -76,13 +79,24 @@ class Bench {
     this.#effort = effort;
   }
 
-  /** Gives all memory back afterwards. */
-  async within<T>(measure: () => Promise<T>): Promise<T> {
-    try {
-      return await measure();
-    } finally {
-      for (const buffer of this.#buffers) buffer.destroy();
-    }
+  /**
+   * One part of it, whose memory is given back afterwards. What the device refuses is no work at all, and would be measured as
+   * very fast. @throws EngineError no_device with what it refused
+   */
+  async part<T>(what: string, measure: () => Promise<T>): Promise<T> {
+    const scopes = ['validation', 'out-of-memory', 'internal'] as const;
+    for (const scope of scopes) this.#device.pushErrorScope(scope);
+    const outcome = await measure().then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error }),
+    );
+    const refused = [];
+    for (const _ of scopes) refused.push((await this.#device.popErrorScope())?.message);
+    for (const buffer of this.#buffers.splice(0)) buffer.destroy();
+    const [why] = refused.filter((message) => message !== undefined);
+    if (why !== undefined) throw new EngineError('no_device', `its ${what} cannot be measured: ${why.split('\n')[0]}`);
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value;
   }
 
   async memory(): Promise<{ read: Ceiling; copy: Ceiling; bytes: number }> {
@@ -114,11 +128,14 @@ class Bench {
   }
 
   async matrix(size: { m: number; n: number; k: number }, widest: number): Promise<Ceilings['matrix']> {
-    const { groups, rounds } = this.#effort;
+    const { rounds } = this.#effort;
     const { m, n, k } = size;
     const threads = widest * Math.max(1, Math.floor(128 / widest));
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.#device.limits;
+    const room = Math.min(maxStorageBufferBindingSize, maxBufferSize, 2 ** 30);
+    const groups = Math.min(this.#effort.groups, Math.floor(room / (threads * MATRIX_PRODUCTS * m * n)));
     // At least four lanes in any subgroup there is; what the narrower ones would need more is allowed for.
-    const results = this.#buffer(4 * groups * (threads / 4) * MATRIX_PRODUCTS * m * n);
+    const results = this.#buffer(groups * threads * MATRIX_PRODUCTS * m * n);
     const operand = () => this.#filled(new Uint16Array(Math.max(m, n) * k).fill(0x2e66)); // 0.1
     const kernel = ceilingMatrix(size);
     const call = await this.#call(kernel, { THREADS: threads, ROUNDS: rounds }, operand(), operand(), results);

@@ -20,7 +20,8 @@ export interface SplitTeam {
 /** As many lanes as a head has 16-byte pieces, or as a subgroup has. */
 export function splitTeam(headDim: number, { subgroups }: Pick<DeviceFacts, 'subgroups'>): SplitTeam {
   const pieces = headDim / 8;
-  if (!subgroups || subgroups.min < 4) return { lanes: pieces, subgroup: false };
+  // Of several widths, which one a dispatch gets is not known.
+  if (!subgroups || subgroups.min < 4 || subgroups.min !== subgroups.max) return { lanes: pieces, subgroup: false };
   return { lanes: Math.min(pieces, subgroups.min), subgroup: true };
 }
 

@@ -14,17 +14,25 @@ export const sampleWide = defineKernel('sample', bindings, {
 
 const FEW_LANES = 64;
 const MANY_LANES = 1024;
+/** Workgroup memory of sample.wgsl: for each lane, and its candidates and scalars. */
+const LANE_BYTES = 12;
+const SHARED_BYTES = 8_192 + 256;
 
 /**
  * What suits a device. A GPU does a row in one workgroup, so a vocabulary of 128,256 needs as many lanes as that can have; a
  * processor does a workgroup's lanes one after the other.
  */
-export function sampler({ software, maxInvocations }: Pick<DeviceFacts, 'software' | 'maxInvocations'>): {
+export function sampler({
+  software,
+  maxInvocations,
+  maxWorkgroupBytes,
+}: Pick<DeviceFacts, 'software' | 'maxInvocations' | 'maxWorkgroupBytes'>): {
   kernel: Kernel;
   lanes: number;
 } {
   if (software) return { kernel: sample, lanes: FEW_LANES };
-  return { kernel: sampleWide, lanes: 2 ** Math.floor(Math.log2(Math.min(MANY_LANES, maxInvocations))) };
+  const most = Math.min(MANY_LANES, maxInvocations, (maxWorkgroupBytes - SHARED_BYTES) / LANE_BYTES);
+  return { kernel: sampleWide, lanes: 2 ** Math.floor(Math.log2(most)) };
 }
 
 /** @param lanes of a row, a power of two */

@@ -75,6 +75,8 @@ export function fits(tile: TensorTile, k: number, layout: WeightLayout, cores: T
   const whole = (a: number, b: number) => a % b === 0;
   return (
     isWide(layout) &&
+    // Straight from memory, 16 values of a column lie together.
+    (!tile.direct || depth <= 16) &&
     (layout.format === 'f16' || (!tile.direct && whole(k, BLOCK_DEPTH))) &&
     whole(k, tile.depth) &&
     whole(tile.depth, Math.max(depth, layout.format === 'int4' ? 32 : 16)) &&

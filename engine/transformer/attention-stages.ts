@@ -17,12 +17,17 @@ import {
   splitsOf,
   splitTeam,
 } from '../kernels/attention-split.ts';
+import type { Geometry } from '../models/geometry.ts';
 import type { StepShape } from '../scheduler/step-data.ts';
 import { attentionShapeOf, call } from './portable-stages.ts';
 import type { LayerBuffers, Run, StageBinder, StageContext } from './stage.ts';
 
 export const ATTENTION_VARIANTS = ['split-kv', 'flash', 'split-kv+flash'] as const;
 export type AttentionVariant = (typeof ATTENTION_VARIANTS)[number];
+
+/** Why these stages cannot take the model; null where nothing keeps them from it. Lanes share a head by halves. */
+export const attentionLack = ({ headDim }: Pick<Geometry, 'headDim'>): string | null =>
+  [32, 64, 128].includes(headDim) ? null : `heads of 32, 64 or 128 elements, not ${headDim}`;
 
 /** Whether a variant does all rows of such a step. */
 export const attentionTakes = (variant: AttentionVariant, step: Pick<StepShape, 'queryTiles'>): boolean =>

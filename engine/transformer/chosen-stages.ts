@@ -2,9 +2,10 @@
  * A layer's stages in every kernel that may do them, and which does them in a step: variants.ts says by rows and what they are. The
  * choice is made at each stage of each layer, alike for all layers of a step, since it depends on the step alone.
  *
- * What was asked for and the model's widths do not allow is left out; `variants` says what is there.
+ * What the model's shapes do not allow is left out, or refused where it was asked for by name; `variants` says what is there.
  */
-import { type AttentionVariant, attentionStages } from './attention-stages.ts';
+import { EngineError } from '../errors.ts';
+import { type AttentionVariant, attentionLack, attentionStages } from './attention-stages.ts';
 import { GROUPS, type Group } from './dimensions.ts';
 import { gemvStages, gemvTakesModel } from './gemv-stages.ts';
 import { portableStages } from './portable-stages.ts';
@@ -22,16 +23,25 @@ export interface ChosenStages {
 type Products = Partial<Record<Variant | 'portable', Record<Group, StageBinder>>>;
 type Attentions = Partial<Record<AttentionVariant | 'portable', StageBinder>>;
 
-/** @throws EngineError naming the kernel, when one does not compile */
+/** @throws EngineError usage for a variant by name that the model cannot have; bug, naming the kernel, when one does not compile */
 export async function chosenStages(context: StageContext): Promise<ChosenStages> {
   const { options } = context;
-  const wanted = (variant: Variant, lack: string | null) => options.variants.has(variant) && lack === null;
-  const attends = options.variants.has('split-kv') || options.variants.has('flash');
+  const wanted = (variant: Variant, lack: () => string | null): boolean => {
+    if (!options.variants.has(variant)) return false;
+    const why = lack();
+    if (why !== null && options.named) throw new EngineError('usage', `--kernels: ${variant} needs ${why}`);
+    return why === null;
+  };
+  const heads = () => attentionLack(context.geometry);
+  const [splits, flashes] = [wanted('split-kv', heads), wanted('flash', heads)];
+  const attends = splits || flashes;
   const [portable, gemv, splitK, tiles, attention] = await Promise.all([
     portableStages(context),
-    wanted('gemv', gemvTakesModel(context) ? null : 'its widths') ? gemvStages(context) : null,
-    wanted('split-k', splitKLack(context)) ? splitKStages(context, context.buffers.partials) : null,
-    wanted('tiles', tilesLack(context)) ? tilesStages(context) : null,
+    wanted('gemv', () => (gemvTakesModel(context) ? null : 'widths in whole loads of 16 bytes'))
+      ? gemvStages(context)
+      : null,
+    wanted('split-k', () => splitKLack(context)) ? splitKStages(context, context.buffers.partials) : null,
+    wanted('tiles', () => tilesLack(context)) ? tilesStages(context) : null,
     attends ? attentionStages(context) : null,
   ]);
   const products: Products = {
@@ -42,7 +52,11 @@ export async function chosenStages(context: StageContext): Promise<ChosenStages>
   };
   const there = new Set(
     [...options.variants].filter(
-      (variant) => variant in products || (attends && isAttention(variant)) || variant === 'sample-wide',
+      (variant) =>
+        variant in products ||
+        (variant === 'split-kv' && splits) ||
+        (variant === 'flash' && flashes) ||
+        (variant === 'sample-wide' && !options.facts.software),
     ),
   );
   const attentions: Attentions = { portable: portable.attention, ...attention };
@@ -58,8 +72,6 @@ export async function chosenStages(context: StageContext): Promise<ChosenStages>
     variants: ['portable', ...there],
   };
 }
-
-const isAttention = (variant: Variant): boolean => variant === 'split-kv' || variant === 'flash';
 
 function choosing(products: Products, group: Group, there: ReadonlySet<Variant>): StageBinder {
   return (layer) => {

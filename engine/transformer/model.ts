@@ -16,7 +16,7 @@ import { FoldGroup } from '../lora/fold-group.ts';
 import { LoraPools } from '../lora/pools.ts';
 import { AdapterSlots, ResidentAdapter } from '../lora/slots.ts';
 import type { Geometry } from '../models/geometry.ts';
-import type { Step } from '../scheduler/scheduler.ts';
+import type { Part, Step } from '../scheduler/scheduler.ts';
 import { Sequence } from '../scheduler/sequence.ts';
 import { type StepShape, StepWriter } from '../scheduler/step-data.ts';
 import { allocateRest, allocateWithin, limitsOf } from './allocate.ts';
@@ -46,7 +46,12 @@ export interface Submitted {
 
 /** Sums have one order in batch-invariant products, which is that of the portable kernels. @throws EngineError usage */
 function kernelsFor({ batchInvariant, kernels }: EngineConfig, { facts, architecture }: OpenDevice) {
-  if (batchInvariant) return new Set<Variant>();
+  if (batchInvariant) {
+    if (kernels === 'auto' || kernels === 'portable') return new Set<Variant>();
+    throw new EngineError('usage', '--batch-invariant keeps to the portable kernels, whose sums have one order', {
+      hint: 'leave out --kernels, or --batch-invariant',
+    });
+  }
   try {
     return variantsFor(kernels, facts, architecture);
   } catch (error) {
@@ -61,6 +66,9 @@ function storedBytes({ layers: [layer], head }: Weights) {
   const { qkv, o, gateUp, down } = layer;
   return { qkv: qkv.size, o: o.size, gateUp: gateUp.size, down: down.size, head: head.size };
 }
+
+/** A position whose keys are split among workgroups. */
+const FAR = 1024;
 
 /** Row counts that stand for the tiles of the other variants. */
 const MORE_ROWS = [16, 32, 64, 128, 2048];
@@ -158,7 +166,12 @@ export class Model {
     const slots = new AdapterSlots(config.maxGpuLoras, config.maxLoraRank);
     const lora = loraLayout(geometry, slots.pages, config.maxLoraRank, slots.slots);
     const layouts = weightLayouts(geometry, config.weights, software);
-    const options = { facts, batchInvariant: config.batchInvariant, variants: kernelsFor(config, open) };
+    const options = {
+      facts,
+      batchInvariant: config.batchInvariant,
+      variants: kernelsFor(config, open),
+      named: Array.isArray(config.kernels),
+    };
     const shapes = groupShapes(geometry);
     const splits = options.variants.has('split-k');
     const shaped = { geometry, layout: layouts.projections, lora, shapes, options };
@@ -214,21 +227,29 @@ export class Model {
    */
   private async warmUp(rowCounts: readonly number[]): Promise<void> {
     const { maxNumBatchedTokens, maxModelLen, maxNumSeqs, kvBlocks } = this.memory;
-    const adapters = [null, ...(this.slots.slots > 0 ? [FIRST_PAGE] : [])];
-    for (const adapter of adapters) {
+    const part = (adapter: ResidentAdapter | null, i: number, first: number, count: number): Part => {
+      const sequence = new Sequence(-1 - i, { ...WARM_UP, prompt: new Uint32Array(first + count) }, adapter, 0);
+      const blocks = Math.ceil((first + count) / KV_BLOCK);
+      sequence.blocks = Array.from({ length: blocks }, (_, block) => (i + block) % kvBlocks);
+      sequence.planned = 1;
+      return { sequence, first, count, samples: true, previous: null };
+    };
+    const run = (parts: Part[]) => {
+      const rows = parts.reduce((sum, { count }) => sum + count, 0);
+      return this.submit({ parts, rows, sampled: parts }).ids();
+    };
+    const most = Math.min(maxNumBatchedTokens, maxModelLen);
+    for (const adapter of [null, ...(this.slots.slots > 0 ? [FIRST_PAGE] : [])]) {
       for (const asked of rowCounts) {
-        const rows = Math.min(asked, maxNumBatchedTokens, maxModelLen);
+        const rows = Math.min(asked, most);
         const sequences = Math.min(rows, maxNumSeqs, kvBlocks);
-        const parts = Array.from({ length: sequences }, (_, i) => {
-          const count = i === 0 ? rows - sequences + 1 : 1;
-          const sequence = new Sequence(-1 - i, { ...WARM_UP, prompt: new Uint32Array(count) }, adapter, 0);
-          sequence.blocks = Array.from({ length: Math.ceil(count / KV_BLOCK) }, (_, block) => (i + block) % kvBlocks);
-          sequence.planned = 1;
-          return { sequence, first: 0, count, samples: true, previous: null };
-        });
-        await this.submit({ parts, rows, sampled: parts }).ids();
+        await run(Array.from({ length: sequences }, (_, i) => part(adapter, i, 0, i === 0 ? rows - sequences + 1 : 1)));
       }
     }
+    if (this.transformer.variants.length === 1) return;
+    // Attention has kernels of its own for prompts alone, and for decodes far into a sequence.
+    await run([part(null, 0, 0, Math.min(KV_BLOCK, most))]);
+    await run([part(null, 0, Math.min(FAR, maxModelLen - 1), 1)]);
   }
 
   /** Families of kernels in use. */

@@ -1,5 +1,5 @@
 /**
- * The projections' stages for steps of 8 to 64 rows: two dispatches each. The first is partial sums of the product on tensor
+ * The projections' stages for steps of up to 64 rows: two dispatches each. The first is partial sums of the product on tensor
  * cores and, among the same workgroups, the adapters' shrink (kernels/split-k.ts); the second sums them and does all that is
  * left of the stage (kernels/reduce.ts): expand, DoRA's g, bias, and rotation with the KV write, residual with the norm that
  * follows, or SwiGLU. Attention is another variant's.
@@ -43,6 +43,8 @@ type Shaped = Pick<StageContext, 'geometry' | 'layout' | 'lora' | 'shapes' | 'op
 export function splitKLack(context: Shaped, choose: ChooseSplitK = splitKTile): string | null {
   const cores = tensorCoresOf(context.options.facts);
   if (!cores) return 'tensor cores for f16 products summed in f32, in subgroups whose width can be asked for';
+  const { headDim } = context.geometry;
+  if (headDim % 8 !== 0) return `heads of a multiple of 8 elements, not ${headDim}`;
   for (const group of GROUPS) {
     const shape = projectionShape(context, group);
     if (SPLIT_K_ROWS.some((rows) => choose(rows, shape, cores) === null)) {

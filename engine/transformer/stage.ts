@@ -9,7 +9,7 @@
  *   down       activated, x1 -> x0 = x1 + down, and the next layer's norm of it in normed (the last layer's: none)
  *
  * The adapters' part of a projection belongs to its stage. A variant says what it needs of the device and which steps it
- * takes; choose-variant.ts picks one for each step.
+ * takes; variants.ts picks one for each step, among those that chosen-stages.ts made.
  */
 import type { DeviceFacts } from '../device/facts.ts';
 import type { Call, Grid, KernelCompiler } from '../kernels/kernel.ts';
@@ -50,6 +50,8 @@ export interface TransformerOptions {
   batchInvariant: boolean;
   /** Kernels to choose from beside the portable ones. */
   variants: ReadonlySet<Variant>;
+  /** They were asked for by name: a model that one cannot take is refused, and not done by others. */
+  named?: boolean;
 }
 
 /** What matmulTile() chooses by. */

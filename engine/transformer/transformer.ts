@@ -20,6 +20,7 @@ import { headProduct } from './head-product.ts';
 import { call } from './portable-stages.ts';
 import { type Run, STAGES, type Stage, type StageName, type TransformerOptions } from './stage.ts';
 import { type Encoded, EncodedSum } from './step-work.ts';
+import type { Variant } from './variants.ts';
 import type { Weights } from './weights.ts';
 
 type Layer = Record<StageName, Stage>;
@@ -96,19 +97,20 @@ async function compileAll(
   };
   const layout = weights.layouts.projections;
   const context = { compiler, geometry: g, layout, lora, shapes: groupShapes(g), buffers: b, options };
-  const { facts, variants } = options;
+  const { stages, variants: there } = await chosenStages(context);
+  const has = (variant: Variant) => there.includes(variant);
   // A norm has few rows and nothing beside it: wide where the other kernels for few rows are.
-  const wide = variants.has('gemv');
+  const wide = has('gemv') && g.hidden % 4 === 0;
   const [normKernel, normConstants] = wide ? [rmsnormWide, rmsnormWideConstants] : [rmsnorm, rmsnormConstants];
-  const sampling = variants.has('sample-wide') ? sampler(facts) : { kernel: sample, lanes: undefined };
+  const sampling = has('sample-wide') ? sampler(options.facts) : { kernel: sample, lanes: undefined };
   const headBuffers = { step: b.step, w: weights.head, x: b.last, y: b.logits, unused: b.unused };
-  const [embedder, norm, gatherNorm, sampled, head, { stages, variants: there }] = await Promise.all([
+  const headOptions = { ...options, variants: new Set([...options.variants].filter(has)) };
+  const [embedder, norm, gatherNorm, sampled, head] = await Promise.all([
     compiler.compile(embed, embedConstants(g.hidden, weights.layouts.embedding)),
     compiler.compile(normKernel, normConstants(g.hidden, g.normEps, false)),
     compiler.compile(normKernel, normConstants(g.hidden, g.normEps, true)),
     compiler.compile(sampling.kernel, sampleConstants(g.vocab, sampling.lanes)),
-    headProduct(compiler, headShape, headBuffers, options),
-    chosenStages(context),
+    headProduct(compiler, headShape, headBuffers, headOptions),
   ]);
 
   const layers = b.kv.map(({ k, v }, i): Layer => {

@@ -20,7 +20,8 @@ const CHECKED: Readonly<Record<string, readonly Variant[]>> = {};
 export function lackOf(variant: Variant, { subgroups, subgroupSizeControl, matrix, f16 }: DeviceFacts): string | null {
   switch (variant) {
     case 'gemv':
-      return subgroups ? null : 'subgroups';
+      if (!subgroups) return 'subgroups';
+      return subgroups.min === subgroups.max ? null : 'subgroups of one width';
     case 'split-k':
     case 'tiles':
       if (!f16) return 'f16 in shaders';

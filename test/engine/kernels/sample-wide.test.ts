@@ -12,8 +12,11 @@ const wide = sampler({ ...(await testDevice()).facts, software: false });
 const END_IDS = [7, 70, 0, 64];
 
 it('has more lanes, up to what a workgroup may have', () => {
-  const of = (software: boolean, maxInvocations: number) => sampler({ software, maxInvocations }).lanes;
+  const of = (software: boolean, maxInvocations: number, maxWorkgroupBytes = 32_768) =>
+    sampler({ software, maxInvocations, maxWorkgroupBytes }).lanes;
   expect([of(true, 1024), of(false, 256), of(false, 1024), of(false, 1536)]).toEqual([64, 256, 1024, 1024]);
+  // WebGPU's least workgroup memory has no room for so many.
+  expect(of(false, 1024, 16_384)).toBe(512);
   expect(wide.lanes).toBeGreaterThan(64);
 });
 

@@ -1,6 +1,7 @@
 /** Which kernels are taken: none that was not checked on the chip unless asked for, none the device cannot run, by rows. */
 import { expect, it } from 'vitest';
 import type { DeviceFacts } from '../../../engine/device/facts.ts';
+import { attentionLack } from '../../../engine/transformer/attention-stages.ts';
 import {
   attentionVariant,
   lackOf,
@@ -53,4 +54,11 @@ it('follows what rows are in attention', () => {
   expect(attentionVariant({ rows: 40, decodes: 4 }, both)).toBe('split-kv+flash');
   expect(attentionVariant({ rows: 40, decodes: 4 }, new Set(['flash'] as const))).toBe('portable');
   expect(attentionVariant({ rows: 4, decodes: 4 }, new Set(['flash'] as const))).toBe('portable');
+});
+
+it('leaves out what a model cannot have, by its shapes', () => {
+  expect([32, 64, 128].map((headDim) => attentionLack({ headDim }))).toEqual([null, null, null]);
+  for (const headDim of [80, 96, 100]) expect(attentionLack({ headDim })).toMatch(/not \d+$/);
+  const width = (min: number, max: number) => lackOf('gemv', { ...hopper, subgroups: { min, max } });
+  expect([width(32, 32), width(8, 32)]).toEqual([null, 'subgroups of one width']);
 });

@@ -18,12 +18,15 @@ export async function checkVariants(open, quick) {
     for (const weights of formats) {
       const want = await logitsOf(open, { model, weights, kernels: 'portable' });
       const there = VARIANTS.filter((variant) => lackOf(variant, open.facts) === null);
-      for (const kernels of [...there.map((one) => [one]), 'fast']) {
+      // Sampling is the portable kernels' own where a processor does it.
+      const asked = there.filter((variant) => variant !== 'sample-wide' || !open.facts.software);
+      for (const kernels of [...asked.map((one) => [one]), 'fast']) {
         const name = Array.isArray(kernels) ? kernels[0] : kernels;
         checks.push({ model, weights, kernels: name, ...(await compared(open, { model, weights, kernels }, want)) });
-        const { ok, max, rms, why, variants } = checks.at(-1);
+        const { ok, max, rms, why, variants, ids } = checks.at(-1);
         const found =
-          why ?? `max ${max.toExponential(2)} rms ${rms.toExponential(2)} of the spread; ${variants.join(', ')}`;
+          why ??
+          `max ${max.toExponential(2)} rms ${rms.toExponential(2)} of the spread, ${ids.equal} of ${ids.all} ids equal; ${variants.join(', ')}`;
         console.log(`${ok ? 'ok   ' : 'WRONG'} ${model} ${weights} ${name}: ${found}`);
       }
     }
@@ -48,7 +51,21 @@ async function compared(open, how, want) {
       }
     }
     const rms = Math.sqrt(squares / count);
-    return { ok: !bad && max <= MOST && rms <= RMS, max, rms, nan: bad, variants: got.variants };
+    const pairs = got.ids.flatMap((ids, step) => [...ids].map((id, i) => id === want.ids[step][i]));
+    const ids = { equal: pairs.filter(Boolean).length, all: pairs.length };
+    // A variant that the model left out was not checked; and from the same logits a sampler must draw the same ids.
+    const [only] = Array.isArray(how.kernels) ? how.kernels : [];
+    const used = only === undefined || got.variants.includes(only);
+    const drawn = only !== 'sample-wide' || ids.equal === ids.all;
+    return {
+      ok: used && drawn && !bad && max <= MOST && rms <= RMS,
+      used,
+      max,
+      rms,
+      nan: bad,
+      ids,
+      variants: got.variants,
+    };
   } catch (error) {
     return { ok: false, why: String(error) };
   }
@@ -71,9 +88,10 @@ async function logitsOf({ candidate }, { model: name, weights, kernels }) {
       return adapter;
     });
     const logits = [];
+    const ids = [];
     const run = async (parts) => {
       const rows = parts.reduce((sum, { count }) => sum + count, 0);
-      await model.submit({ parts, rows, sampled: parts }).ids();
+      ids.push(await model.submit({ parts, rows, sampled: parts }).ids());
       logits.push(await model.logits(parts.length));
     };
     const sequences = PROMPTS.map((length, i) => sequenceOf(i, length, i === 0 ? null : adapters[i % adapters.length]));
@@ -90,6 +108,7 @@ async function logitsOf({ candidate }, { model: name, weights, kernels }) {
       sequenceOf(100 + i, 1, i < 8 ? null : adapters[i % adapters.length]),
     ).sort((a, b) => (a.adapter?.slot ?? -1) - (b.adapter?.slot ?? -1));
     await run(many.map((sequence) => ({ sequence, first: 0, count: 1, samples: true, previous: null })));
+    await run(many.slice(0, 20).map((sequence) => ({ sequence, first: 1, count: 1, samples: true, previous: null })));
     const late = sequenceOf(7, 90, null);
     await run(
       [
@@ -106,7 +125,7 @@ async function logitsOf({ candidate }, { model: name, weights, kernels }) {
     const all = logits[0];
     const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
     const spread = Math.sqrt(all.reduce((sum, value) => sum + (value - mean) ** 2, 0) / all.length);
-    return { logits, spread, variants: model.variants };
+    return { logits, ids, spread, variants: model.variants };
   } finally {
     open.device.destroy();
   }
@@ -120,7 +139,9 @@ function sequenceOf(id, length, adapter) {
     blocks: Array.from({ length: Math.ceil((length + 4) / 16) }, (_, i) => first + i),
     request: {
       prompt: Uint32Array.from({ length: length + 4 }, (_, i) => (id * 131 + i * 7919 + 17) % 12000),
-      ...{ temperature: 0, topP: 1, topK: 0, seed: 0, minTokens: 0, ignoreEos: true },
+      // Greedy, and draws with and without cut-offs.
+      ...{ temperature: id % 3 === 0 ? 0 : 1, topP: id % 3 === 1 ? 0.9 : 1, topK: id % 4 === 1 ? 40 : 0, seed: id },
+      ...{ minTokens: 0, ignoreEos: true },
     },
   };
 }
