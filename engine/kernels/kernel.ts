@@ -48,6 +48,12 @@ export interface Call {
   readonly group: GPUBindGroup;
 }
 
+/** A kernel with its buffers, in the order of its bindings. */
+export const call = (kernel: CompiledKernel, ...bound: GPUBuffer[]): Call => ({
+  pipeline: kernel.pipeline,
+  group: kernel.bind(...bound),
+});
+
 /** What dispatches are recorded into: a compute pass, or one that times them (device/timed-pass.ts). */
 export interface Pass {
   setPipeline(pipeline: GPUComputePipeline): void;

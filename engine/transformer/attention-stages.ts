@@ -17,9 +17,10 @@ import {
   splitsOf,
   splitTeam,
 } from '../kernels/attention-split.ts';
+import { call } from '../kernels/kernel.ts';
 import type { Geometry } from '../models/geometry.ts';
 import type { StepShape } from '../scheduler/step-data.ts';
-import { attentionShapeOf, call } from './portable-stages.ts';
+import { attentionShapeOf } from './product-stages.ts';
 import type { LayerBuffers, Run, StageBinder, StageContext } from './stage.ts';
 
 export const ATTENTION_VARIANTS = ['split-kv', 'flash', 'split-kv+flash'] as const;

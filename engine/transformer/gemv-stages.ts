@@ -5,7 +5,7 @@
  *
  * The head is the same product without adapters: gemvProduct() makes it for any shape, in the tiles of every number of rows.
  */
-import { attentionConstants, ropeKv, ropeKvGrid } from '../kernels/attention.ts';
+import { attentionConstants, ropeKv } from '../kernels/attention.ts';
 import {
   GEMV_ROWS,
   type GemvTile,
@@ -16,17 +16,16 @@ import {
   gemvTakes,
   gemvTile,
 } from '../kernels/gemv.ts';
-import type { Call, CompiledKernel, KernelCompiler } from '../kernels/kernel.ts';
+import { type Call, type CompiledKernel, call, type KernelCompiler } from '../kernels/kernel.ts';
 import type { MatmulShape } from '../kernels/matmul.ts';
-import { rmsnormGrid } from '../kernels/rmsnorm.ts';
 import { rmsnormWide, rmsnormWideConstants } from '../kernels/rmsnorm-wide.ts';
 import { shrink, shrinkConstants, shrinkGrid } from '../kernels/shrink.ts';
 import { shrinkFew, shrinkFewConstants, shrinkFewGrid, shrinkFewTakes } from '../kernels/shrink-few.ts';
 import type { StepShape } from '../scheduler/step-data.ts';
 import { GROUPS, type Group } from './dimensions.ts';
-import { attentionShapeOf, call } from './portable-stages.ts';
+import { attentionShapeOf, type Projection, productStages } from './product-stages.ts';
 import { projectionShape } from './projection-shape.ts';
-import type { LayerBuffers, Run, StageBinder, StageContext } from './stage.ts';
+import type { Run, StageBinder, StageContext } from './stage.ts';
 
 /** Whether these stages take the model: every projection's width in this layout. Which devices and rows, variants.ts says. */
 export const gemvTakesModel = ({ shapes, layout }: Pick<StageContext, 'shapes' | 'layout'>): boolean =>
@@ -34,7 +33,7 @@ export const gemvTakesModel = ({ shapes, layout }: Pick<StageContext, 'shapes' |
 
 /** @throws EngineError naming the kernel, when one does not compile */
 export async function gemvStages(context: StageContext): Promise<Record<Group, StageBinder>> {
-  const { compiler, geometry: g, buffers: b } = context;
+  const { compiler, geometry: g } = context;
   const shape = attentionShapeOf(g);
   const [qkv, o, gateUp, down, rope, norm] = await Promise.all([
     projection(context, 'qkv'),
@@ -44,41 +43,8 @@ export async function gemvStages(context: StageContext): Promise<Record<Group, S
     compiler.compile(ropeKv, attentionConstants(shape)),
     compiler.compile(rmsnormWide, rmsnormWideConstants(g.hidden, g.normEps, false)),
   ]);
-  const residual =
-    (project: Projection, x: GPUBuffer, from: GPUBuffer, to: GPUBuffer): StageBinder =>
-    (layer) => {
-      const product = project(layer, { x, y: to, residual: from });
-      const normed = layer.norm && call(norm, b.step, to, layer.norm, b.normed);
-      return {
-        encode(run, step) {
-          product(run, step);
-          if (normed) run(normed, rmsnormGrid(step.rows));
-        },
-      };
-    };
-  return {
-    qkv: (layer) => {
-      const product = qkv(layer, { x: b.normed, y: b.qkv, residual: b.unused });
-      const rotate = call(rope, b.step, b.qkv, b.angles, b.q, layer.k, layer.v);
-      return {
-        encode(run, step) {
-          product(run, step);
-          run(rotate, ropeKvGrid(shape, step.rows));
-        },
-      };
-    },
-    o: residual(o, b.attended, b.x0, b.x1),
-    gateUp: (layer) => ({ encode: gateUp(layer, { x: b.normed, y: b.activated, residual: b.unused }) }),
-    down: residual(down, b.activated, b.x1, b.x0),
-  };
+  return productStages(context, { qkv, o, gateUp, down }, { rope, norm });
 }
-
-interface Operands {
-  x: GPUBuffer;
-  y: GPUBuffer;
-  residual: GPUBuffer;
-}
-type Projection = (layer: LayerBuffers, operands: Operands) => (run: Run, step: StepShape) => void;
 
 async function projection(context: StageContext, group: Group): Promise<Projection> {
   const { compiler, lora, buffers: b, options } = context;

@@ -4,11 +4,11 @@
  */
 
 import { gemvTakes } from '../kernels/gemv.ts';
-import type { KernelCompiler } from '../kernels/kernel.ts';
+import { call, type KernelCompiler } from '../kernels/kernel.ts';
 import { type MatmulShape, matmulGrid, matmulTile } from '../kernels/matmul.ts';
 import { tensorCoresOf } from '../kernels/tensor-product.ts';
 import { gemvProduct } from './gemv-stages.ts';
-import { call, compileTiles, pick } from './portable-stages.ts';
+import { compileTiles, pick } from './portable-stages.ts';
 import { type Run, type TransformerOptions, tileOptions } from './stage.ts';
 import { productLack, tilesProduct } from './tiles-stages.ts';
 import { FEW_ROWS } from './variants.ts';

@@ -2,8 +2,8 @@
  * The stages in kernels that every device runs: a projection is one product with the adapters' part, the residual or SwiGLU
  * in its epilogue, behind one shrink; rotation, attention and norms are dispatches of their own.
  */
-import { attention, attentionConstants, attentionGrid, ropeKv, ropeKvGrid } from '../kernels/attention.ts';
-import type { Call, CompiledKernel } from '../kernels/kernel.ts';
+import { attention, attentionConstants, attentionGrid, ropeKv } from '../kernels/attention.ts';
+import { type Call, type CompiledKernel, call } from '../kernels/kernel.ts';
 import {
   type MatmulShape,
   type MatmulTile,
@@ -13,26 +13,15 @@ import {
   matmulTile,
   tileKey,
 } from '../kernels/matmul.ts';
-import { rmsnorm, rmsnormConstants, rmsnormGrid } from '../kernels/rmsnorm.ts';
+import { rmsnorm, rmsnormConstants } from '../kernels/rmsnorm.ts';
 import { shrink, shrinkConstants, shrinkGrid } from '../kernels/shrink.ts';
-import type { Geometry } from '../models/geometry.ts';
-import type { StepShape } from '../scheduler/step-data.ts';
 import type { Group } from './dimensions.ts';
-import { KV_BLOCK } from './memory-plan.ts';
-import {
-  type LayerBuffers,
-  type Run,
-  type StageBinder,
-  type StageContext,
-  type StageName,
-  type TransformerOptions,
-  tileOptions,
-} from './stage.ts';
+import { attentionShapeOf, type Projection, productStages } from './product-stages.ts';
+import { projectionShape } from './projection-shape.ts';
+import { type StageBinder, type StageContext, type StageName, type TransformerOptions, tileOptions } from './stage.ts';
 
 /** Row counts that stand for all tiles matmulTile() can choose. */
 export const TILE_ROWS = [1, 2, 4, 8];
-
-const FINISHES = { qkv: 'none', o: 'residual', gateUp: 'swiglu', down: 'residual' } as const;
 
 export async function portableStages(context: StageContext): Promise<Record<StageName, StageBinder>> {
   const { compiler, geometry: g, buffers: b } = context;
@@ -46,68 +35,24 @@ export async function portableStages(context: StageContext): Promise<Record<Stag
     compiler.compile(attention, attentionConstants(shape)),
     compiler.compile(rmsnorm, rmsnormConstants(g.hidden, g.normEps, false)),
   ]);
-  const residual =
-    (project: typeof o, x: GPUBuffer, from: GPUBuffer, to: GPUBuffer): StageBinder =>
-    (layer) => {
-      const product = project(layer, { x, y: to, residual: from });
-      const normed = layer.norm && call(norm, b.step, to, layer.norm, b.normed);
-      return {
-        encode(run, step) {
-          product(run, step);
-          if (normed) run(normed, rmsnormGrid(step.rows));
-        },
-      };
-    };
   return {
-    qkv: (layer) => {
-      const product = qkv(layer, { x: b.normed, y: b.qkv, residual: b.unused });
-      const rotate = call(rope, b.step, b.qkv, b.angles, b.q, layer.k, layer.v);
-      return {
-        encode(run, step) {
-          product(run, step);
-          run(rotate, ropeKvGrid(shape, step.rows));
-        },
-      };
-    },
+    ...productStages(context, { qkv, o, gateUp, down }, { rope, norm }),
     attention: ({ k, v }) => {
       const attended = call(attend, b.step, b.q, k, v, b.attended);
       return { encode: (run, step) => run(attended, attentionGrid(shape, step.rows)) };
     },
-    o: residual(o, b.attended, b.x0, b.x1),
-    gateUp: (layer) => ({ encode: gateUp(layer, { x: b.normed, y: b.activated, residual: b.unused }) }),
-    down: residual(down, b.activated, b.x1, b.x0),
   };
 }
 
-export const attentionShapeOf = (g: Geometry) => ({
-  heads: g.heads,
-  kvHeads: g.kvHeads,
-  headDim: g.headDim,
-  blockSize: KV_BLOCK,
-});
-
-interface Operands {
-  x: GPUBuffer;
-  y: GPUBuffer;
-  residual: GPUBuffer;
-}
-type Encode = (run: Run, step: StepShape) => void;
-
 /** One matrix product of a layer, in every tile, with and without adapters. */
-async function projection(
-  { compiler, geometry, layout, lora, shapes, buffers: b, options }: StageContext,
-  group: Group,
-): Promise<(layer: LayerBuffers, operands: Operands) => Encode> {
-  const { k, n, slices } = shapes[group];
-  const last = slices.at(-1);
-  const out = group === 'gateUp' ? geometry.intermediate : (last?.at ?? 0) + (last?.columns ?? 0);
-  const finish = FINISHES[group];
-  const withLora: MatmulShape = { k, n, out, finish, rows: 'all', weights: layout, lora: lora.groups[group] };
+async function projection(context: StageContext, group: Group): Promise<Projection> {
+  const { compiler, lora, buffers: b, options } = context;
+  const withLora = projectionShape(context, group);
   const slots = lora.slots > 0;
   const [base, adapted, shrinking] = await Promise.all([
     compileTiles(compiler, { ...withLora, lora: null }, options),
     slots || options.batchInvariant ? compileTiles(compiler, withLora, options) : new Map<string, CompiledKernel>(),
-    slots ? compiler.compile(shrink, shrinkConstants(k, lora.groups[group])) : null,
+    slots ? compiler.compile(shrink, shrinkConstants(withLora.k, lora.groups[group])) : null,
   ]);
   return (layer, { x, y, residual }) => {
     const { w, a, b: pool } = layer;
@@ -151,8 +96,3 @@ export function pick(calls: Map<string, Call>, tile: MatmulTile): Call {
   if (!found) throw new Error(`no pipeline was made for tile ${tileKey(tile)}`);
   return found;
 }
-
-export const call = (kernel: CompiledKernel, ...bound: GPUBuffer[]): Call => ({
-  pipeline: kernel.pipeline,
-  group: kernel.bind(...bound),
-});

@@ -4,7 +4,7 @@
  * left of the stage (kernels/reduce.ts): expand, DoRA's g, bias, and rotation with the KV write, residual with the norm that
  * follows, or SwiGLU. Attention is another variant's.
  */
-import type { Call, CompiledKernel } from '../kernels/kernel.ts';
+import { type Call, type CompiledKernel, call } from '../kernels/kernel.ts';
 import type { MatmulShape } from '../kernels/matmul.ts';
 import {
   reduceNorm,
@@ -30,7 +30,7 @@ import {
 import { type TensorCores, tensorCoresOf } from '../kernels/tensor-product.ts';
 import type { StepShape } from '../scheduler/step-data.ts';
 import { GROUPS, type Group } from './dimensions.ts';
-import { attentionShapeOf, call } from './portable-stages.ts';
+import { attentionShapeOf } from './product-stages.ts';
 import { projectionShape } from './projection-shape.ts';
 import type { LayerBuffers, Run, StageBinder, StageContext } from './stage.ts';
 

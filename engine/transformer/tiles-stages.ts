@@ -5,10 +5,10 @@
  *
  * The head is the same product without adapters: tilesProduct() makes it for any shape and number of rows.
  */
-import { attentionConstants, ropeKv, ropeKvGrid } from '../kernels/attention.ts';
-import type { KernelCompiler } from '../kernels/kernel.ts';
+import { attentionConstants, ropeKv } from '../kernels/attention.ts';
+import { call, type KernelCompiler } from '../kernels/kernel.ts';
 import type { LoraShape, MatmulShape } from '../kernels/matmul.ts';
-import { rmsnorm, rmsnormConstants, rmsnormGrid } from '../kernels/rmsnorm.ts';
+import { rmsnorm, rmsnormConstants } from '../kernels/rmsnorm.ts';
 import { shrink, shrinkConstants, shrinkGrid } from '../kernels/shrink.ts';
 import { shrinkTile, shrinkTiles, shrinkTilesConstants, shrinkTilesGrid } from '../kernels/shrink-tiles.ts';
 import { type TensorCores, tensorCoresOf } from '../kernels/tensor-product.ts';
@@ -16,9 +16,9 @@ import { TILES_ROWS, tiles, tilesConstants, tilesGrid, tilesTile } from '../kern
 import type { StepShape } from '../scheduler/step-data.ts';
 import type { Buffers } from './buffers.ts';
 import { GROUPS, type Group } from './dimensions.ts';
-import { attentionShapeOf, call } from './portable-stages.ts';
+import { attentionShapeOf, type Projection, productStages } from './product-stages.ts';
 import { projectionShape } from './projection-shape.ts';
-import type { LayerBuffers, Run, StageBinder, StageContext } from './stage.ts';
+import type { Run, StageBinder, StageContext } from './stage.ts';
 
 /** Which tile does a product of so many rows: tilesTile(), or a test's own. */
 export type ChooseTile = typeof tilesTile;
@@ -55,7 +55,7 @@ export async function tilesStages(
   choose: ChooseTile = tilesTile,
   chooseShrink: ChooseShrink = shrinkTile,
 ): Promise<Record<Group, StageBinder>> {
-  const { compiler, geometry: g, buffers: b } = context;
+  const { compiler, geometry: g } = context;
   const attention = attentionShapeOf(g);
   const [qkv, o, gateUp, down, rope, norm] = await Promise.all([
     projection(context, 'qkv', choose, chooseShrink),
@@ -65,41 +65,8 @@ export async function tilesStages(
     compiler.compile(ropeKv, attentionConstants(attention)),
     compiler.compile(rmsnorm, rmsnormConstants(g.hidden, g.normEps, false)),
   ]);
-  const residual =
-    (project: Projection, x: GPUBuffer, from: GPUBuffer, to: GPUBuffer): StageBinder =>
-    (layer) => {
-      const product = project(layer, { x, y: to, residual: from });
-      const normed = layer.norm && call(norm, b.step, to, layer.norm, b.normed);
-      return {
-        encode(run, step) {
-          product(run, step);
-          if (normed) run(normed, rmsnormGrid(step.rows));
-        },
-      };
-    };
-  return {
-    qkv: (layer) => {
-      const product = qkv(layer, { x: b.normed, y: b.qkv, residual: b.unused });
-      const rotate = call(rope, b.step, b.qkv, b.angles, b.q, layer.k, layer.v);
-      return {
-        encode(run, step) {
-          product(run, step);
-          run(rotate, ropeKvGrid(attention, step.rows));
-        },
-      };
-    },
-    o: residual(o, b.attended, b.x0, b.x1),
-    gateUp: (layer) => ({ encode: gateUp(layer, { x: b.normed, y: b.activated, residual: b.unused }) }),
-    down: residual(down, b.activated, b.x1, b.x0),
-  };
+  return productStages(context, { qkv, o, gateUp, down }, { rope, norm });
 }
-
-interface Operands {
-  x: GPUBuffer;
-  y: GPUBuffer;
-  residual: GPUBuffer;
-}
-type Projection = (layer: LayerBuffers, operands: Operands) => (run: Run, step: StepShape) => void;
 
 async function projection(
   context: StageContext,

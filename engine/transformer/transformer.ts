@@ -5,7 +5,7 @@
  * or pipeline. What a layer is made of, and by which kernels, stage.ts says.
  */
 import { embed, embedConstants, embedGrid } from '../kernels/embed.ts';
-import { type Call, dispatch, type KernelCompiler, type Pass } from '../kernels/kernel.ts';
+import { type Call, call, dispatch, type KernelCompiler, type Pass } from '../kernels/kernel.ts';
 import { type MatmulShape, padColumns } from '../kernels/matmul.ts';
 import { rmsnorm, rmsnormConstants, rmsnormGrid } from '../kernels/rmsnorm.ts';
 import { rmsnormWide, rmsnormWideConstants } from '../kernels/rmsnorm-wide.ts';
@@ -17,7 +17,6 @@ import type { Buffers } from './buffers.ts';
 import { chosenStages } from './chosen-stages.ts';
 import { groupShapes, type LoraLayout } from './dimensions.ts';
 import { headProduct } from './head-product.ts';
-import { call } from './portable-stages.ts';
 import { type Run, STAGES, type Stage, type StageName, type TransformerOptions } from './stage.ts';
 import { type Encoded, EncodedSum } from './step-work.ts';
 import type { Variant } from './variants.ts';

@@ -42,7 +42,7 @@ import { attentionStages } from '../../../engine/transformer/attention-stages.ts
 import type { Buffers } from '../../../engine/transformer/buffers.ts';
 import { GROUPS, groupShapes, loraLayout } from '../../../engine/transformer/dimensions.ts';
 import { gemvProduct, gemvStages } from '../../../engine/transformer/gemv-stages.ts';
-import { attentionShapeOf } from '../../../engine/transformer/portable-stages.ts';
+import { attentionShapeOf } from '../../../engine/transformer/product-stages.ts';
 import type { StageContext } from '../../../engine/transformer/stage.ts';
 import { Transformer } from '../../../engine/transformer/transformer.ts';
 import { weightLayouts } from '../../../engine/transformer/weight-layouts.ts';
