@@ -3,6 +3,7 @@
 //
 // Weights and adapters rotate over half a GiB and more, so that none is in a cache when its turn comes. Dispatches of a batch wait
 // for each other, as in a step: a figure holds the cost of a dispatch.
+
 import {
   GEMV_ROWS,
   gemv,
@@ -19,6 +20,7 @@ import { shrink, shrinkConstants, shrinkGrid } from '../../../dist/engine/kernel
 import { SHRINK_FEW, shrinkFew, shrinkFewConstants, shrinkFewGrid } from '../../../dist/engine/kernels/shrink-few.js';
 import { widePack, wordsOf } from '../../../dist/engine/kernels/weight-format.js';
 import { HEADER, TILE_ROWS } from '../../../dist/engine/scheduler/step-data.js';
+import { Bench } from './bench.mjs';
 
 const RANK = 16;
 const MOST_ADAPTERS = 32;
@@ -62,7 +64,7 @@ const TINY = {
 export async function measure(device, facts, { quick = false, sweep = !quick } = {}) {
   if (!facts.subgroups) return [{ kernel: 'gemv', error: 'the device has no subgroups' }];
   const sizes = quick || facts.software ? TINY : FULL;
-  const bench = new Bench(device, facts, sizes);
+  const bench = new Products(device, facts, sizes);
   try {
     const rows = [];
     for (const format of ['f16', 'int8', 'int4']) {
@@ -116,61 +118,16 @@ function tilesOf(shape, rows) {
   return tiles;
 }
 
-class Bench {
-  constructor(device, facts, { arena, batch, repeats }) {
-    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
-    this.device = device;
-    this.facts = facts;
-    this.batch = batch;
-    this.repeats = repeats;
+class Products extends Bench {
+  constructor(device, facts, sizes) {
+    super(device, facts, sizes);
     this.compiler = new KernelCompiler(device);
-    this.mostBinding = maxStorageBufferBindingSize;
-    this.buffers = [];
-    this.arena = this.buffer(Math.min(arena, maxBufferSize));
-    this.fill(this.arena);
     this.x = this.buffer(4 * MOST_ADAPTERS * 32768);
     this.fill(this.x);
     this.y = this.buffer(4 * MOST_ADAPTERS * 131072);
     this.residual = this.buffer(4 * MOST_ADAPTERS * 32768);
     this.s = this.buffer(4 * MOST_ADAPTERS * 3 * RANK);
     this.step = this.buffer(4096 * 4);
-    if (facts.timestamps) {
-      this.queries = device.createQuerySet({ type: 'timestamp', count: 2 });
-      this.resolved = this.buffer(16, GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
-      this.readback = this.buffer(16, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
-    }
-  }
-
-  buffer(size, usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC) {
-    const made = this.device.createBuffer({ size: Math.floor(size / 256) * 256 || 16, usage });
-    this.buffers.push(made);
-    return made;
-  }
-
-  destroy() {
-    for (const buffer of this.buffers) buffer.destroy();
-    this.queries?.destroy();
-  }
-
-  /** Bits that are normal numbers of moderate size as f16 and as f32: power, and so clocks, follow the bits. */
-  fill(buffer) {
-    const words = new Uint32Array(2 ** 20);
-    let state = 1;
-    for (let i = 0; i < words.length; i++) {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      words[i] = (state & 0x83ff83ff) | 0x30003000;
-    }
-    for (let at = 0; at < buffer.size; at += words.byteLength) {
-      this.device.queue.writeBuffer(buffer, at, words, 0, Math.min(words.length, (buffer.size - at) / 4));
-    }
-  }
-
-  /** Places of so many bytes that do not overlap, as bindings; null when one alone is too much. */
-  places(bytes) {
-    const apart = Math.ceil(bytes / 256) * 256;
-    if (apart > this.arena.size || bytes > this.mostBinding) return null;
-    const count = Math.min(64, Math.floor(this.arena.size / apart));
-    return Array.from({ length: count }, (_, i) => ({ buffer: this.arena, offset: i * apart, size: bytes }));
   }
 
   /** A step of decodes, by turns of these adapters: what kernels of products read of it. */
@@ -228,7 +185,7 @@ class Bench {
     );
     const loraBytes = 2 * adapters * RANK * n;
     const row = { kernel: 'gemv', shape: shape.name, format, rows, adapters, tile: gemvKey(used) };
-    return this.timed(row, calls, gemvGrid(full, used, rows), bytes + loraBytes);
+    return this.read({ ...row, bytes: bytes + loraBytes }, calls, gemvGrid(full, used, rows));
   }
 
   async shrinks(shape, rows, adapters, others) {
@@ -255,7 +212,7 @@ class Bench {
       const kernel = await this.compiler.compile(what, constants);
       const calls = places.map((a) => this.call(kernel, this.step, this.x, a, this.s));
       const row = { kernel: what.name, shape: shape.name, format: 'f16', rows, adapters, tile };
-      results.push(await this.timed(row, calls, grid, bytes));
+      results.push(await this.read({ ...row, bytes }, calls, grid));
     }
     return results;
   }
@@ -270,7 +227,7 @@ class Bench {
       const kernel = await this.compiler.compile(what, constants);
       const row = { kernel: what.name, shape: `${hidden}`, format: 'f32', rows, adapters: 0, tile: '' };
       const calls = [this.call(kernel, this.step, this.x, this.residual, this.y)];
-      results.push(await this.timed(row, calls, rmsnormGrid(rows), 4 * hidden * (2 * rows + 1)));
+      results.push(await this.read({ ...row, bytes: 4 * hidden * (2 * rows + 1) }, calls, rmsnormGrid(rows)));
     }
     return results;
   }
@@ -295,48 +252,8 @@ class Bench {
     return { pipeline: kernel.pipeline, group: kernel.bind(...buffers) };
   }
 
-  async timed(row, calls, grid, bytes) {
-    // The first batch is warm-up: the driver compiles in it.
-    const times = [];
-    for (let i = 0; i <= this.repeats; i++) {
-      const seconds = await this.batchSeconds(calls, grid, i);
-      if (i > 0) times.push(seconds);
-    }
-    times.sort((a, b) => a - b);
-    const [seconds, median] = [times[0], times[times.length >> 1]];
-    return { ...row, seconds, median, bytes, bytesPerSecond: bytes / seconds };
-  }
-
-  /** Seconds of one dispatch in a batch, each on the next place. */
-  async batchSeconds(calls, grid, turn) {
-    const { device, batch } = this;
-    const encoder = device.createCommandEncoder();
-    const timestampWrites = this.queries && {
-      querySet: this.queries,
-      beginningOfPassWriteIndex: 0,
-      endOfPassWriteIndex: 1,
-    };
-    const pass = encoder.beginComputePass(timestampWrites ? { timestampWrites } : {});
-    for (let i = 0; i < batch; i++) {
-      const { pipeline, group } = calls[(turn * batch + i) % calls.length];
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(...grid);
-    }
-    pass.end();
-    if (this.queries) {
-      encoder.resolveQuerySet(this.queries, 0, 2, this.resolved, 0);
-      encoder.copyBufferToBuffer(this.resolved, 0, this.readback, 0, 16);
-    }
-    const began = performance.now();
-    device.queue.submit([encoder.finish()]);
-    if (!this.queries) {
-      await device.queue.onSubmittedWorkDone();
-      return (performance.now() - began) / 1e3 / batch;
-    }
-    await this.readback.mapAsync(GPUMapMode.READ);
-    const [from, to] = new BigUint64Array(this.readback.getMappedRange().slice(0));
-    this.readback.unmap();
-    return Number(to - from) / 1e9 / batch;
+  async read(row, calls, grid) {
+    const timed = await this.timed(row, calls, grid);
+    return { ...timed, bytesPerSecond: timed.bytes / timed.seconds };
   }
 }

@@ -5,7 +5,9 @@
 // Weights and adapters rotate over 512 MB and more, so that none is in a cache when its turn comes. Dispatches of a batch wait
 // for each other, as in a step: a figure holds the cost of a dispatch. On a software device sizes and tiles are tiny: it shows
 // that all of it runs, and nothing else.
+
 import { HEADER, TILE_ROWS } from '../../../dist/engine/scheduler/step-data.js';
+import { Bench } from './bench.mjs';
 
 const RANK = 16;
 const MOST_ADAPTERS = 32;
@@ -61,7 +63,7 @@ export async function measure(device, facts, { quick = false, sweep = !quick } =
   const cores = api.tensorCoresOf(facts);
   if (!cores) return [{ kernel: 'split-k', error: 'the device has no tensor cores for f16 summed in f32' }];
   const sizes = quick || facts.software ? TINY : FULL;
-  const bench = new Bench(device, facts, { ...sizes, api, cores });
+  const bench = new Products(device, facts, { ...sizes, api, cores });
   try {
     const rows = [];
     const add = async (work) => rows.push(...[await work].flat().filter((row) => row !== null));
@@ -90,16 +92,14 @@ export async function measure(device, facts, { quick = false, sweep = !quick } =
   }
 }
 
-class Bench {
+class Products extends Bench {
   constructor(device, facts, { arena, batch, repeats, shapes, few, many, api, cores }) {
-    Object.assign(this, { device, facts, batch, repeats, api, cores, buffers: [] });
-    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
-    this.mostBinding = maxStorageBufferBindingSize;
+    super(device, facts, { arena, batch, repeats });
+    Object.assign(this, { api, cores });
     this.compiler = new api.KernelCompiler(device);
     this.most = Math.max(...few, ...many);
     const widest = (pick) => Math.max(...shapes.map(pick));
     const rowsOf = ({ name }) => (name.endsWith('head') ? Math.max(...few) : this.most);
-    this.arena = this.buffer(Math.min(arena, maxBufferSize));
     this.x = this.buffer(4 * this.most * widest(({ k }) => k));
     this.y = this.buffer(4 * widest((shape) => shape.n * rowsOf(shape)));
     this.residual = this.buffer(4 * this.most * widest(({ k }) => k));
@@ -115,44 +115,7 @@ class Bench {
     );
     this.normed = this.buffer(4 * this.most * widest(({ k }) => k));
     this.step = this.buffer(4 * (64 + 16 * this.most));
-    for (const filled of [this.arena, this.x, this.residual, this.s, this.partials]) this.fill(filled);
-    if (facts.timestamps) {
-      this.queries = device.createQuerySet({ type: 'timestamp', count: 2 });
-      this.resolved = this.buffer(16, GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
-      this.readback = this.buffer(16, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
-    }
-  }
-
-  buffer(size, usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST) {
-    const made = this.device.createBuffer({ size: Math.max(256, Math.ceil(size / 256) * 256), usage });
-    this.buffers.push(made);
-    return made;
-  }
-
-  destroy() {
-    for (const buffer of this.buffers) buffer.destroy();
-    this.queries?.destroy();
-  }
-
-  /** Bits that are normal numbers of moderate size as f16 and as f32: power, and so clocks, follow the bits. */
-  fill(buffer) {
-    const words = new Uint32Array(2 ** 20);
-    let state = 1;
-    for (let i = 0; i < words.length; i++) {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      words[i] = (state & 0x83ff83ff) | 0x30003000;
-    }
-    for (let at = 0; at < buffer.size; at += words.byteLength) {
-      this.device.queue.writeBuffer(buffer, at, words, 0, Math.min(words.length, (buffer.size - at) / 4));
-    }
-  }
-
-  /** Places of so many bytes that do not overlap, as bindings; null when one alone is too much. */
-  places(bytes) {
-    const apart = Math.ceil(bytes / 256) * 256;
-    if (apart > this.arena.size || bytes > this.mostBinding) return null;
-    const count = Math.min(64, Math.floor(this.arena.size / apart));
-    return Array.from({ length: count }, (_, i) => ({ buffer: this.arena, offset: i * apart, size: bytes }));
+    for (const filled of [this.x, this.residual, this.s, this.partials]) this.fill(filled);
   }
 
   /** A step of decodes, each adapter's rows together: what kernels of products and reductions read of it. */
@@ -390,43 +353,5 @@ class Bench {
 
   call(kernel, ...buffers) {
     return { pipeline: kernel.pipeline, group: kernel.bind(...buffers) };
-  }
-
-  async timed(row, calls, grid) {
-    // The first batch is warm-up: the driver compiles in it.
-    const times = [];
-    for (let i = 0; i <= this.repeats; i++) {
-      const seconds = await this.batchSeconds(calls, grid, i);
-      if (i > 0) times.push(seconds);
-    }
-    times.sort((a, b) => a - b);
-    return { ...row, seconds: times[0], median: times[times.length >> 1] };
-  }
-
-  /** Seconds of one dispatch in a batch, each on the next place. */
-  async batchSeconds(calls, grid, turn) {
-    const { device, batch } = this;
-    const encoder = device.createCommandEncoder();
-    const writes = { querySet: this.queries, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 };
-    const pass = encoder.beginComputePass(this.queries ? { timestampWrites: writes } : {});
-    for (let i = 0; i < batch; i++) {
-      const { pipeline, group } = calls[(turn * batch + i) % calls.length];
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(...grid);
-    }
-    pass.end();
-    if (this.queries) {
-      encoder.resolveQuerySet(this.queries, 0, 2, this.resolved, 0);
-      encoder.copyBufferToBuffer(this.resolved, 0, this.readback, 0, 16);
-    }
-    const before = performance.now();
-    device.queue.submit([encoder.finish()]);
-    await device.queue.onSubmittedWorkDone();
-    if (!this.queries) return (performance.now() - before) / 1e3 / batch;
-    await this.readback.mapAsync(GPUMapMode.READ);
-    const [begin, end] = new BigUint64Array(this.readback.getMappedRange(0, 16).slice(0));
-    this.readback.unmap();
-    return Number(end - begin) / 1e9 / batch;
   }
 }
