@@ -1,5 +1,5 @@
-// Builds dist/: TypeScript to JavaScript, the .wgsl kernels beside it, and the executable bit on the bin (tsc sets
-// none, and npx fails without it). Run by `npm run build`, and so by `npm ci` through `prepare`.
+// Builds dist/: TypeScript to JavaScript, the .wgsl kernels and the report's page beside it, and the executable bit on the bin
+// (tsc sets none, and npx fails without it). Run by `npm run build`, and so by `npm ci` through `prepare`.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,10 +19,10 @@ try {
 }
 
 rmSync(dist, { recursive: true, force: true });
-for (const folder of ['engine/kernels', 'engine/kernels/parts']) {
+for (const folder of ['engine/kernels', 'engine/kernels/parts', 'src/report/page']) {
   mkdirSync(join(dist, folder), { recursive: true });
   for (const file of readdirSync(join(root, folder))) {
-    if (file.endsWith('.wgsl')) cpSync(join(root, folder, file), join(dist, folder, file));
+    if (/\.(?:wgsl|js|css)$/.test(file)) cpSync(join(root, folder, file), join(dist, folder, file));
   }
 }
 try {

@@ -21,11 +21,13 @@ export interface Cost {
   reason: string | null;
 }
 
-/** The base model's cell at the same load. */
-export const baseCellOf = (panel: Panel, cell: CellResult): CellResult | undefined =>
-  panel.series
-    .find((series) => series.adapters === 0)
+/** The base model's cell at the same load, of a comparison on the same side. */
+export function baseCellOf(panel: Panel, cell: CellResult): CellResult | undefined {
+  const arm = panel.series.find(({ cells }) => cells.includes(cell))?.arm;
+  return panel.series
+    .find((series) => series.adapters === 0 && series.arm === arm)
     ?.cells.find((candidate) => loadOf(candidate.at) === loadOf(cell.at));
+}
 
 const none = (reason: string): Cost => ({ ratio: null, above: false, range: null, reason });
 

@@ -3,9 +3,12 @@
  *
  * A result in; panels out: cells that differ only in adapter count and load, with the base model's cells beside them.
  * Everything else (target, model, weights, rank, lengths, ..) separates panels, because different models or plans are
- * never overlaid; cells with an adapter merged into the weights have the base cells of the same model beside them. Colours follow the adapter count, so that one count looks the same everywhere in a report.
+ * never overlaid; cells with an adapter merged into the weights have the base cells of the same model beside them. The
+ * two targets of a comparison ran the same cells, and lie over each other. Colours follow the adapter count, so that one
+ * count looks the same everywhere in a report; of two targets B is dashed and hollow.
  */
 import type { At } from '../plan/plan.ts';
+import { ARMS, type Arm } from '../result/arms.ts';
 import type { CellResult, Result } from '../result/schema.ts';
 import { plural } from './numbers.ts';
 
@@ -13,7 +16,9 @@ export type LoadKind = 'concurrency' | 'rate';
 
 export interface Series {
   adapters: number;
-  /** "base", "1 adapter", "8 adapters". */
+  /** Whose cells they are, where two targets are compared. */
+  arm: Arm | null;
+  /** "base", "1 adapter", "8 adapters"; of a comparison "A: base", "B: base". */
   label: string;
   /** 0 for the base model; index into the palette. */
   color: number;
@@ -28,7 +33,7 @@ export interface Panel {
   loadKind: LoadKind;
   /** Concurrency, or requests a second, rising. */
   loads: number[];
-  /** By rising adapter count. */
+  /** By rising adapter count, of a comparison A before B. */
   series: Series[];
 }
 
@@ -72,6 +77,10 @@ export function serverOf(result: Result, cell: CellResult): string {
   return target?.arm ?? (target?.kind === 'engine' ? 'engine' : cell.target);
 }
 
+/** Which side of a comparison a cell was measured on; null where one target was. */
+export const armOf = (result: Result, cell: CellResult): Arm | null =>
+  result.targets.find(({ id }) => id === cell.target)?.arm ?? null;
+
 /** A cell's name in sentences and lists: its id, and where two targets have cells of that id, whose it is. */
 export const cellName = (result: Result, cell: CellResult): string =>
   result.cells.some(({ id, target }) => id === cell.id && target !== cell.target)
@@ -98,28 +107,32 @@ export function colorOf(result: Result, adapters: number): number {
 function panelOf(result: Result, cells: CellResult[], id: string, label: string): Panel {
   const counts = [...new Set(cells.map((cell) => cell.at.adapters))].sort((a, b) => a - b);
   const byLoad = (a: CellResult, b: CellResult): number => loadOf(a.at) - loadOf(b.at);
+  const arms: (Arm | null)[] = isCompared(result) ? [...ARMS] : [null];
   return {
     id,
     label,
     loadKind: loadKindOf(cells[0]!.at),
     loads: [...new Set(cells.map((cell) => loadOf(cell.at)))].sort((a, b) => a - b),
-    series: counts.map((adapters) => ({
-      adapters,
-      label: adaptersText(adapters),
-      color: colorOf(result, adapters),
-      cells: cells.filter((cell) => cell.at.adapters === adapters).sort(byLoad),
-    })),
+    series: counts.flatMap((adapters) =>
+      arms.flatMap((arm): Series[] => {
+        const own = cells.filter((cell) => cell.at.adapters === adapters && armOf(result, cell) === arm).sort(byLoad);
+        const name = adaptersText(adapters);
+        const text = arm === null ? name : `${arm}: ${name}`;
+        return own.length === 0 ? [] : [{ adapters, arm, label: text, color: colorOf(result, adapters), cells: own }];
+      }),
+    ),
   };
 }
 
 function labelsOf(result: Result, groups: CellResult[][]): string[] {
-  const differing = (cells: CellResult[], keys: readonly (keyof typeof WORDS)[]): (keyof typeof WORDS)[] =>
-    keys.filter((key) => new Set(cells.map((cell) => JSON.stringify(cell.at[key] ?? null))).size > 1);
-  const withAdapters = result.cells.filter((cell) => cell.at.adapters > 0);
-  const varying = [...differing(result.cells, SHARED), ...differing(withAdapters, ADAPTER_ONLY)];
-  const severalTargets = new Set(result.cells.map((cell) => serverOf(result, cell))).size > 1;
-  return groups.map((cells) => {
-    const typical = cells.find((cell) => cell.at.adapters > 0) ?? cells[0]!;
+  const cells = groups.flat();
+  const differing = (among: CellResult[], keys: readonly (keyof typeof WORDS)[]): (keyof typeof WORDS)[] =>
+    keys.filter((key) => new Set(among.map((cell) => JSON.stringify(cell.at[key] ?? null))).size > 1);
+  const withAdapters = cells.filter((cell) => cell.at.adapters > 0);
+  const varying = [...differing(cells, SHARED), ...differing(withAdapters, ADAPTER_ONLY)];
+  const severalTargets = new Set(cells.map((cell) => serverOf(result, cell))).size > 1;
+  return groups.map((group) => {
+    const typical = group.find((cell) => cell.at.adapters > 0) ?? group[0]!;
     const adapterOnly: readonly string[] = ADAPTER_ONLY;
     const words = varying
       .filter((key) => typical.at.adapters > 0 || !adapterOnly.includes(key))
@@ -128,11 +141,37 @@ function labelsOf(result: Result, groups: CellResult[][]): string[] {
   });
 }
 
+/** Two targets ran the same cells. */
+export const isCompared = ({ targets }: Pick<Result, 'targets'>): boolean =>
+  targets.some(({ arm }) => arm !== undefined);
+
 /** The panels of a result, in the order of its cells. Base cells stand in every panel they are the reference for. */
 export function panelsOf(result: Result): Panel[] {
+  // A cell has one id on both targets, which may know its model by other names: A's say which belong together.
+  const ofB = isCompared(result) ? result.cells.filter((cell) => armOf(result, cell) === 'B') : [];
+  const groups = groupsOf(
+    result,
+    result.cells.filter((cell) => !ofB.includes(cell)),
+  );
+  const ofA = new Set(groups.flat().map(({ id }) => id));
+  const labels = labelsOf(result, groups);
+  const panels = groups.map((cells, i) => {
+    const ids = new Set(cells.map(({ id }) => id));
+    return { cells: [...cells, ...ofB.filter(({ id }) => ids.has(id))], label: labels[i]! };
+  });
+  // What only B ran, since A was not there any more.
+  const alone = groupsOf(
+    result,
+    ofB.filter(({ id }) => !ofA.has(id)),
+  );
+  const all = [...panels, ...alone.map((cells) => ({ cells, label: 'only on B' }))];
+  return all.map(({ cells, label }, i) => panelOf(result, cells, `p${i + 1}`, label));
+}
+
+function groupsOf(result: Result, among: readonly CellResult[]): CellResult[][] {
   const adapterGroups = new Map<string, CellResult[]>();
   const baseGroups = new Map<string, CellResult[]>();
-  for (const cell of result.cells) {
+  for (const cell of among) {
     const groups = cell.at.adapters > 0 ? adapterGroups : baseGroups;
     const key = keyOf(result, cell, cell.at.adapters > 0 ? [...SHARED, ...ADAPTER_ONLY] : SHARED);
     groups.set(key, [...(groups.get(key) ?? []), cell]);
@@ -144,6 +183,5 @@ export function panelsOf(result: Result): Panel[] {
     return [...(baseGroups.get(baseKey) ?? []), ...cells];
   });
   for (const [key, cells] of baseGroups) if (!used.has(key)) groups.push(cells);
-  const labels = labelsOf(result, groups);
-  return groups.map((cells, i) => panelOf(result, cells, `p${i + 1}`, labels[i]!));
+  return groups;
 }

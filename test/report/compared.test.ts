@@ -1,6 +1,7 @@
 /** A result of two targets: every cell is there twice, and nobody who reads it takes one for the other. */
 import { describe, expect, it } from 'vitest';
 import { cellsTable } from '../../src/report/cells-table.ts';
+import { costOf } from '../../src/report/costs.ts';
 import { panelsOf } from '../../src/report/panels.ts';
 import { summaryTable } from '../../src/report/terminal.ts';
 import { trustOf } from '../../src/report/trust.ts';
@@ -59,13 +60,36 @@ describe('two targets in one result', () => {
     expect(text).toContain('B: http://B/v1');
   });
 
-  it('are never in one chart, and each chart says whose it is', () => {
+  it('lie over each other in one chart, each line with whose it is, and cost what they cost beside their own base', () => {
     const result = compared();
-    const panels = panelsOf(result);
-    expect(panels.map(({ label }) => label)).toEqual(['target A · base', 'target B · org/base']);
-    for (const { series } of panels) {
-      expect(new Set(series.flatMap(({ cells }) => cells.map(({ target }) => target))).size).toBe(1);
+    for (const { target, at, runs } of result.cells) {
+      const p50 = at.adapters === 0 ? 40 : target === 'A' ? 44 : 60;
+      for (const run of runs) (run.metrics['tpot'] as Distribution).p50 = p50 + (target === 'A' ? 0 : 20);
     }
+    const [panel, ...others] = panelsOf(result);
+    expect(others).toEqual([]);
+    expect(panel!.label).toBe('');
+    expect(panel!.series.map(({ label, color, cells }) => [label, color, cells.map(({ target }) => target)])).toEqual([
+      ['A: base', 0, ['A', 'A']],
+      ['B: base', 0, ['B', 'B']],
+      ['A: 8 adapters', 1, ['A', 'A']],
+      ['B: 8 adapters', 1, ['B', 'B']],
+    ]);
+    const costs = panel!.series.map(({ cells }) => costOf(panel!, cells[0]!, 'tpot', 'p50').ratio);
+    expect(costs).toEqual([1, 1, 1.1, expect.closeTo(80 / 60, 12)]);
+  });
+
+  it('are one more panel where a cell was only reached on B, and every cell says whose it is', () => {
+    const result = compared();
+    result.cells = result.cells.filter(({ id, target }) => !(target === 'A' && (id === 'c3' || id === 'c4')));
+    expect(panelsOf(result).map(({ label, series }) => [label, series.map((one) => one.label)])).toEqual([
+      ['', ['A: base', 'B: base']],
+      ['only on B', ['B: 8 adapters']],
+    ]);
+  });
+
+  it('are told apart in the table of cells', () => {
+    const result = compared();
     const { coordinates, rows } = cellsTable(result);
     expect(coordinates[0]).toBe('target');
     expect(rows.slice(0, 2).map(({ cell, coordinates }) => [cell.id, coordinates[0]])).toEqual([

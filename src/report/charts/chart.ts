@@ -19,6 +19,8 @@ export interface Chart {
   rows: Row[];
   /** The chart in words, for those who cannot see it. */
   label: string;
+  /** What of the rows the page offers as CSV: fields with their titles, units included. */
+  columns?: Record<string, string>;
 }
 
 export interface LegendEntry {
@@ -26,6 +28,8 @@ export interface LegendEntry {
   series: string;
   color: string;
   shape: string;
+  /** The other one of two targets that are compared. */
+  dash?: boolean;
 }
 
 export interface Table {

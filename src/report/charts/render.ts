@@ -8,7 +8,8 @@
  * vega and vega-lite are large, so they are loaded here, when a report is written.
  */
 import { BenchError } from '../../errors.ts';
-import type { Chart, Row } from './chart.ts';
+import type { Chart, Row, Spec } from './chart.ts';
+import { slim } from './slim-svg.ts';
 
 export interface Drawing {
   svg: string;
@@ -21,16 +22,12 @@ export interface Drawings {
   drawings: Drawing[];
   /** Compiled vega specs that read the data set "rows". */
   templates: unknown[];
+  /** Indices into `templates` of the specs that were asked for without a drawing. */
+  live: Record<string, number>;
 }
 
-/** What says nothing in this page: roles and names below the one labelled figure, defaults, and empty shapes. */
-const BALLAST =
-  / (?:role|aria-roledescription|aria-hidden|xmlns|xmlns:xlink|version|class|font-family|pointer-events)="[^"]*"| opacity="1"/g;
-const EMPTY_SHAPE = /<path(?: d="(?:|M0,0h0v0h0Z)"| display="none"| stroke="[^"]*")+\/>/g;
-
-const slim = (svg: string): string => svg.replace(BALLAST, '').replace(EMPTY_SHAPE, '');
-
-export async function drawCharts(charts: readonly Chart[]): Promise<Drawings> {
+/** @param live specs that the page draws by the reader's choice, by name */
+export async function drawCharts(charts: readonly Chart[], live: Record<string, Spec> = {}): Promise<Drawings> {
   const { compile } = await import('vega-lite');
   const vega = await import('vega');
   const { expressionInterpreter } = await import('vega-interpreter');
@@ -38,17 +35,19 @@ export async function drawCharts(charts: readonly Chart[]): Promise<Drawings> {
   const indexOf = new Map<string, number>();
   const quiet = vega.logger(vega.Error);
 
+  const templateOf = (spec: Spec): number => {
+    const key = JSON.stringify(spec);
+    const known = indexOf.get(key);
+    if (known !== undefined) return known;
+    indexOf.set(key, templates.length);
+    // The type wants data; `rows` is filled in when drawing.
+    const whole = { ...spec, data: { name: 'rows' } } as Parameters<typeof compile>[0];
+    return templates.push(compile(whole, { logger: quiet as never }).spec) - 1;
+  };
+
   const drawings: Drawing[] = [];
   for (const chart of charts) {
-    const key = JSON.stringify(chart.spec);
-    let template = indexOf.get(key);
-    if (template === undefined) {
-      template = templates.length;
-      indexOf.set(key, template);
-      // The type wants data; `rows` is filled in when drawing.
-      const spec = { ...chart.spec, data: { name: 'rows' } } as Parameters<typeof compile>[0];
-      templates.push(compile(spec, { logger: quiet as never }).spec);
-    }
+    const template = templateOf(chart.spec);
     const runtime = vega.parse(templates[template] as never, undefined, { ast: true } as never);
     const view = new vega.View(runtime, {
       renderer: 'none',
@@ -69,5 +68,6 @@ export async function drawCharts(charts: readonly Chart[]): Promise<Drawings> {
       view.finalize();
     }
   }
-  return { drawings, templates };
+  const named = Object.entries(live).map(([name, spec]) => [name, templateOf(spec)] as const);
+  return { drawings, templates, live: Object.fromEntries(named) };
 }

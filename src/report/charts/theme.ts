@@ -6,11 +6,28 @@
  * ramp of one hue, because they are ordered.
  */
 import type { Config } from 'vega-lite';
+import type { LegendEntry } from './chart.ts';
 
 export const SERIES_COLORS = 7;
 export const RAMP_COLORS = 6;
 
 const SHAPES = ['circle', 'square', 'diamond', 'triangle-up', 'cross', 'triangle-right'] as const;
+
+/** Outlines as vega draws them, in a box of 12 by 12. */
+const OUTLINES: Record<string, string> = {
+  circle: 'M6 2a4 4 0 1 0 0 8a4 4 0 1 0 0-8z',
+  square: 'M2.5 2.5h7v7h-7z',
+  diamond: 'M6 1l4 5l-4 5l-4-5z',
+  'triangle-up': 'M6 2l4.5 8h-9z',
+  cross: 'M4.5 2h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5z',
+  'triangle-right': 'M2.5 1.5l8 4.5l-8 4.5z',
+};
+
+/** How a legend shows a series: attributes of a path. Of target B, which is drawn dashed, the mark is hollow. */
+export const markOf = ({ color, shape, dash }: LegendEntry): Record<string, string> => ({
+  d: OUTLINES[shape] ?? '',
+  ...(dash === true ? { fill: 'none', stroke: color, 'stroke-width': '1.6' } : { fill: color }),
+});
 
 /** Colour 0 is the base model's and never reused; the others come round again, then with another shape. */
 export const seriesColor = (index: number): string =>

@@ -6,9 +6,9 @@ import type { Chart, Row, Spec } from '../charts/chart.ts';
 import { drawCharts } from '../charts/render.ts';
 import { CHART_SIZE, CONFIG, seriesColor, shapeOf } from '../charts/theme.ts';
 import { html, type Markup, trusted } from '../html/markup.ts';
+import { pageStyle } from '../html/page-files.ts';
 import { tableMarkup } from '../html/sections.ts';
 import { contentSecurityPolicy } from '../html/security.ts';
-import { STYLE } from '../html/style.ts';
 import type { ComparedCell, Comparison } from './comparison.ts';
 import { cellRows, cellTitle, HEADS, LEGEND, lostText, rowOf, saysNothing, sidesLines, textsOf } from './rows.ts';
 
@@ -32,15 +32,16 @@ ${comparison.notes.length === 0 ? null : html`<section class="trust"><div class=
 ${comparison.cells.map((cell, i) => cellSection(cell, figures[i] ?? []))}
 <footer><span>Bars are 95 % intervals; a hollow point is a bound, since requests failed. This page loads nothing.</span></footer>
 </main>`;
+  const style = pageStyle();
   return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${contentSecurityPolicy([], [STYLE])}">
+<meta http-equiv="Content-Security-Policy" content="${contentSecurityPolicy([], [style])}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <title>Comparison · lorabench</title>
-<style>${trusted(STYLE)}</style>
+<style>${trusted(style)}</style>
 </head>
 <body>
 ${body}

@@ -8,6 +8,7 @@ import type { CellResult } from '../../result/schema.ts';
 import type { Chart, ChartGroup, LegendEntry } from '../charts/chart.ts';
 import type { CellHistograms } from '../charts/histograms.ts';
 import type { Drawings } from '../charts/render.ts';
+import { markOf } from '../charts/theme.ts';
 import { html, type Markup, trusted } from './markup.ts';
 import { tableMarkup } from './sections.ts';
 
@@ -17,23 +18,16 @@ export const anchorOf = ({ target, id }: Pick<CellResult, 'target' | 'id'>): str
 /** Hands out a chart's number on the page. */
 export type NumberOf = (chart: Chart) => number;
 
-/** Shapes as vega draws them, in a box of 12 by 12. */
-const SHAPE_PATHS: Record<string, string> = {
-  circle: 'M6 2a4 4 0 1 0 0 8a4 4 0 1 0 0-8z',
-  square: 'M2.5 2.5h7v7h-7z',
-  diamond: 'M6 1l4 5l-4 5l-4-5z',
-  'triangle-up': 'M6 2l4.5 8h-9z',
-  cross: 'M4.5 2h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5z',
-  'triangle-right': 'M2.5 1.5l8 4.5l-8 4.5z',
-};
+const attributes = (all: Record<string, string>): Markup =>
+  html`${Object.entries(all).map(([name, value]) => html` ${trusted(name)}="${value}"`)}`;
 
-const legendMarkup = (entries: readonly LegendEntry[]): Markup =>
+export const legendMarkup = (entries: readonly LegendEntry[]): Markup =>
   html`<ul class="legend">${entries.map(
     (entry) =>
-      html`<li data-series="${entry.series}"><svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path d="${SHAPE_PATHS[entry.shape]}" fill="${entry.color}"/></svg>${entry.series}</li>`,
+      html`<li data-series="${entry.series}"><svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path${attributes(markOf(entry))}/></svg>${entry.series}</li>`,
   )}</ul>`;
 
-function figureMarkup(chart: Chart, drawings: Drawings, numberOf: NumberOf): Markup {
+export function figureMarkup(chart: Chart, drawings: Drawings, numberOf: NumberOf): Markup {
   const number = numberOf(chart);
   return html`<figure><figcaption><b>${chart.title}</b> <span>${chart.unit}</span></figcaption><div class="plot" data-chart="${number}" role="img" aria-label="${chart.label}">${trusted(drawings.drawings[number]!.svg)}</div></figure>`;
 }

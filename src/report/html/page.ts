@@ -10,19 +10,23 @@ import type { Result } from '../../result/schema.ts';
 import { cardsOf } from '../answer.ts';
 import type { Chart } from '../charts/chart.ts';
 import { costGroup } from '../charts/cost.ts';
+import { exploreOf, exploreSpecs, NUMBERED } from '../charts/explore.ts';
 import { histogramsOf } from '../charts/histograms.ts';
 import { percentileGroups } from '../charts/percentiles.ts';
 import { drawCharts } from '../charts/render.ts';
+import { markOf } from '../charts/theme.ts';
 import { tradeOffGroup } from '../charts/trade-off.ts';
+import type { PageData } from '../page/page-data.ts';
 import { type Panel, panelsOf } from '../panels.ts';
-import { BROWSER_SCRIPT } from './browser.ts';
 import { groupMarkup, histogramsMarkup } from './chart-sections.ts';
 import { cellsSection, environmentSection, glossarySection } from './details.ts';
-import { html, jsonForScript, type Markup, trusted } from './markup.ts';
+import { exploreSection } from './explore-section.ts';
+import { html, type Markup, trusted } from './markup.ts';
+import { packedBlock } from './packed.ts';
+import { pageScript, pageStyle } from './page-files.ts';
 import { answerSection, cardsMarkup, heading, trustSection } from './sections.ts';
 import { contentSecurityPolicy } from './security.ts';
 import { stepTimeSection } from './step-time-section.ts';
-import { STYLE } from './style.ts';
 import { vegaBundle } from './vega-bundle.ts';
 import { verdictSection } from './verdict-section.ts';
 
@@ -42,7 +46,11 @@ export async function htmlReport(result: Result, verdict: VerdictFile | null = n
   ]);
   const numbers = new Map(charts.map((chart, i) => [chart, i]));
   const numberOf = (chart: Chart): number => numbers.get(chart)!;
-  const drawings = await drawCharts(charts);
+  const explore = exploreOf(
+    result,
+    panels.map(({ panel }) => panel),
+  );
+  const drawings = await drawCharts(charts, explore === null ? {} : exploreSpecs());
 
   const several = panels.length > 1;
   const panelSections = panels.flatMap(({ panel, cost, latency, tradeOff }) => {
@@ -66,25 +74,42 @@ ${groups.map((group) => groupMarkup(group, drawings, numberOf))}</section>`;
 ${heading(result)}
 ${verdict === null ? null : verdictSection(verdict)}
 ${trustSection(result)}
-<nav aria-label="Contents"><a href="#answer">The answer</a>${panelLinks}<a href="#cells">Every cell</a>${steps === null ? null : html`<a href="#steps">A step’s time</a>`}<a href="#histograms">Histograms</a><a href="#words">What the figures mean</a><a href="#environment">Where and how</a></nav>
+<nav aria-label="Contents"><a href="#answer">The answer</a>${panelLinks}${explore === null ? null : html`<a href="#explore" class="scripted" hidden>Explore</a>`}<a href="#cells">Every cell</a>${steps === null ? null : html`<a href="#steps">A step’s time</a>`}<a href="#histograms">Histograms</a><a href="#words">What the figures mean</a><a href="#environment">Where and how</a></nav>
 ${answerSection(
   result,
   panels.map(({ panel }) => panel),
 )}
 ${panelSections}
+${explore === null ? null : exploreSection()}
 ${cellsSection(result)}
 ${steps}
 <section id="histograms"><h2>Histograms of every cell</h2><p class="lead">All cells share an axis, so that a distribution that moved can be seen to have moved. Dashed lines mark p50 and p99.</p>
 ${histogramSections}</section>
 ${glossarySection()}
 ${environmentSection(result)}
-<footer><button type="button" id="save" hidden>Save result.json</button><span>Written by ${result.tool.name} ${result.tool.version}. This page holds the whole result and loads nothing.</span></footer>
+<footer><button type="button" id="save" class="scripted" hidden>Save result.json</button><button type="button" id="theme" class="scripted" hidden>Dark</button><span>Written by ${result.tool.name} ${result.tool.version}. This page holds the whole result and loads nothing.</span></footer>
 </main>`;
+  const { templates, live } = drawings;
   return document(result, body, {
-    templates: drawings.templates,
-    drawings: drawings.drawings.map(({ template, rows }) => ({ template, rows })),
+    templates,
+    live,
+    drawings: charts.map((chart, i) => ({
+      template: drawings.drawings[i]!.template,
+      rows: chart.rows,
+      columns: chart.columns ?? {},
+      name: nameOf(chart, i),
+    })),
+    marks: Object.fromEntries(NUMBERED.map((entry) => [entry.series, markOf(entry)])),
+    explore,
   });
 }
+
+/** Of the file that holds a chart's data; the number tells apart what has one title. */
+const nameOf = ({ title }: Chart, i: number): string =>
+  `${title
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-|-$/g, '')}-${i + 1}`;
 
 const CHARTS_TITLE = 'Cost, latency and throughput';
 
@@ -94,25 +119,24 @@ const titleOf = (panel: Panel): string =>
     ? `${panel.label[0]!.toUpperCase()}${panel.label.slice(1)}`
     : panel.label;
 
-async function document(result: Result, body: Markup, charts: unknown): Promise<string> {
-  const vega = await vegaBundle();
-  const policy = contentSecurityPolicy([vega, BROWSER_SCRIPT], [STYLE]);
+async function document(result: Result, body: Markup, data: PageData): Promise<string> {
+  const [vega, script, style] = [await vegaBundle(), pageScript(), pageStyle()];
   return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta http-equiv="Content-Security-Policy" content="${contentSecurityPolicy([vega, script], [style])}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <title>${result.scenario.name} · lorabench</title>
-<style>${trusted(STYLE)}</style>
+<style>${trusted(style)}</style>
 </head>
 <body>
 ${body}
-<script type="application/json" id="charts">${jsonForScript(charts)}</script>
-<script type="application/json" id="result">${jsonForScript(result)}</script>
+${packedBlock('data', data)}
+${packedBlock('result', result)}
 <script>${trusted(vega)}</script>
-<script>${trusted(BROWSER_SCRIPT)}</script>
+<script>${trusted(script)}</script>
 </body>
 </html>
 `.text;

@@ -64,7 +64,7 @@ describe.skipIf(BROWSER === undefined)('in a browser', () => {
 
   test('a legend entry, chosen by keyboard, puts one series forward', async () => {
     const { page, complaints } = await open(1280);
-    const key = page.locator('.legend li[role=button]').first();
+    const key = page.locator('.legend button').first();
     const faded = page.locator('.group').first().locator('svg path[opacity="0.12"], svg path[stroke-opacity="0.12"]');
     expect(await faded.count()).toBe(0);
     await key.focus();

@@ -1,4 +1,5 @@
 /** Takes a written report apart, the way a browser would: its scripts, styles, data blocks, policy, and visible text. */
+import { gunzipSync } from 'node:zlib';
 
 const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" };
 
@@ -9,6 +10,7 @@ export interface Page {
   policy: string;
   scripts: string[];
   styles: string[];
+  /** What blocks that no browser runs hold, as JSON text. */
   data: Record<string, string>;
   /** Everything between <body> and the first data block. */
   body: string;
@@ -19,7 +21,7 @@ export function readPage(html: string): Page {
   const data: Record<string, string> = {};
   for (const [, attributes, text] of html.matchAll(/<script([^>]*)>([\s\S]*?)<\/script>/g)) {
     const id = /id="([^"]*)"/.exec(attributes!)?.[1];
-    if (attributes!.includes('application/json')) data[id!] = text!;
+    if (attributes!.includes('application/gzip')) data[id!] = gunzipSync(Buffer.from(text!, 'base64')).toString();
     else scripts.push(text!);
   }
   return {
