@@ -6,5 +6,5 @@ export const exploreSection = (): Markup => html`<section id="explore" class="sc
 <div class="group"><div class="controls"></div>
 <figure><figcaption><b class="title"></b> <span class="held"></span></figcaption><ul class="legend"></ul>
 <p class="missing" hidden>No cell of this choice has that figure.</p>
-<div class="plot" role="img"></div><p class="axis" aria-hidden="true"></p></figure>
+<div class="plot" role="img" aria-label="The chart of your choice"></div><p class="axis" aria-hidden="true"></p></figure>
 <details class="numbers"><summary>The numbers in this chart</summary><div class="scroll table" tabindex="0" role="region" aria-label="The numbers in this chart"></div></details></div></section>`;

@@ -76,6 +76,7 @@ async function start() {
   wakeTheme();
   wakeSave();
   wakePrint();
+  wakeNav();
   /** @type {PageData} */
   const data = JSON.parse(await unpacked('data'));
   wakeCharts(data);

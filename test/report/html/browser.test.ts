@@ -1,69 +1,84 @@
 /**
- * The report in a real browser, where the machine has one: no console errors under its own policy, no requests, charts
- * drawn, legend and save button working. Skipped on a bare machine.
+ * The report in a real browser: under its own policy, without a network, at every width and on either ground, with every control
+ * used and with no script at all.
  */
-import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { readFile } from 'node:fs/promises';
+import type { Browser, Download, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { writeReport } from '../../../src/report/write.ts';
+import { htmlReport } from '../../../src/report/html/page.ts';
+import { startChromium } from '../../support/chromium.ts';
 import { resultFixture } from '../fixture.ts';
+import { readCsv } from '../read-csv.ts';
+import { axeFaults, drawAll, openReport, overflow, savedPage } from './open-report.ts';
 
-const BROWSER = [
-  process.env['CHROMIUM'],
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-].find((path) => path !== undefined && path !== '' && existsSync(path));
+const result = resultFixture({ repeats: 2, requests: 12, slo: { ttftMs: 250, itlMs: 60 } });
+let browser: Browser;
+let saved: ReturnType<typeof savedPage>;
 
-describe.skipIf(BROWSER === undefined)('in a browser', () => {
-  const result = resultFixture({ repeats: 2, requests: 12 });
-  let dir: string;
-  let browser: Browser;
+beforeAll(async () => {
+  browser = await startChromium();
+  saved = savedPage(await htmlReport(result));
+});
+afterAll(async () => {
+  await browser?.close();
+  saved?.remove();
+});
 
-  beforeAll(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'lorabench-browser-'));
-    await writeReport(dir, result);
-    browser = await chromium.launch({ executablePath: BROWSER!, args: ['--no-sandbox', '--disable-gpu'] });
+describe('the report in a browser', () => {
+  test.each([
+    [360, 'light'],
+    [768, 'dark'],
+    [1280, 'light'],
+  ] as const)(
+    'draws every chart at %d pixels on %s ground, within the page, without a complaint',
+    async (width, theme) => {
+      const { page, complaints, close } = await openReport(browser, saved.file, { width, theme });
+      await drawAll(page);
+      expect(await overflow(page)).toBe(0);
+      expect(complaints).toEqual([]);
+      await close();
+    },
+  );
+
+  test.each(['light', 'dark'] as const)('has nothing that axe-core finds, on %s ground', async (theme) => {
+    const { page, close } = await openReport(browser, saved.file, { theme });
+    await openFolds(page);
+    expect(await axeFaults(page)).toEqual([]);
+    await close();
   });
-  afterAll(async () => {
-    await browser.close();
-    await rm(dir, { recursive: true, force: true });
-  });
 
-  /** Opens the report and brings every chart into view; complaints gather everything that must not happen. */
-  async function open(width: number): Promise<{ page: Page; complaints: string[] }> {
-    const page = await browser.newPage({ viewport: { width, height: 900 } });
-    const complaints: string[] = [];
-    const file = pathToFileURL(join(dir, 'report.html')).href;
-    page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`));
-    page.on('pageerror', (error) => complaints.push(String(error)));
-    page.on('request', (request) => {
-      if (request.url() !== file && !request.url().startsWith('blob:')) complaints.push(`request ${request.url()}`);
-    });
-    await page.goto(file);
-    for (const plot of await page.locator('[data-chart]').all()) await plot.scrollIntoViewIfNeeded();
-    await page.locator('[data-chart]:not(:has(> div))').first().waitFor({ state: 'detached' });
-    return { page, complaints };
-  }
-
-  test.each([360, 768, 1280])('draws every chart at %d pixels, within the page, without a complaint', async (width) => {
-    const { page, complaints } = await open(width);
-    expect(await page.locator('[data-chart] > div svg').count()).toBe(await page.locator('[data-chart]').count());
-    const overflow = await page
-      .locator('html')
-      .evaluate((html: { scrollWidth: number; clientWidth: number }) => html.scrollWidth - html.clientWidth);
-    expect(overflow).toBe(0);
+  test('reads without a script: drawings are there, and nothing that needs one is shown', async () => {
+    const { page, complaints, close } = await openReport(browser, saved.file, { scripts: false });
+    expect(await page.locator('[data-chart] > svg').count()).toBe(await page.locator('[data-chart]').count());
+    expect(await page.locator('.scripted:visible').count()).toBe(0);
+    expect(await page.locator('button:visible, select:visible').count()).toBe(0);
     expect(complaints).toEqual([]);
-    await page.close();
+    await close();
+  });
+
+  test('takes every choice of every list, every box and every button without a complaint', async () => {
+    const { page, complaints, close } = await openReport(browser, saved.file);
+    await openFolds(page);
+    for (const list of await page.locator('select').all()) {
+      if (!(await list.isVisible())) continue;
+      const values = await list
+        .locator('option')
+        .evaluateAll((options: { value: string }[]) => options.map(({ value }) => value));
+      // Long lists at their ends and in the middle: each choice draws.
+      for (const i of [...new Set([values.length - 1, Math.floor(values.length / 2), 0])])
+        await list.selectOption(values[i]!);
+    }
+    for (const box of await page.locator('input[type=checkbox]:visible').all()) await box.click();
+    for (const button of await page.locator('button:visible:not(.csv):not(#save)').all()) {
+      if (await button.isEnabled()) await button.click();
+    }
+    await page.waitForTimeout(300);
+    expect(complaints).toEqual([]);
+    await close();
   });
 
   test('a legend entry, chosen by keyboard, puts one series forward', async () => {
-    const { page, complaints } = await open(1280);
+    const { page, complaints, close } = await openReport(browser, saved.file);
     const key = page.locator('.legend button').first();
     const faded = page.locator('.group').first().locator('svg path[opacity="0.12"], svg path[stroke-opacity="0.12"]');
     expect(await faded.count()).toBe(0);
@@ -74,17 +89,67 @@ describe.skipIf(BROWSER === undefined)('in a browser', () => {
     await key.click();
     await faded.first().waitFor({ state: 'detached' });
     expect(complaints).toEqual([]);
-    await page.close();
+    await close();
   });
 
-  test('the result can be saved as it was', async () => {
-    const { page, complaints } = await open(768);
-    const waiting = page.waitForEvent('download');
-    await page.locator('#save').click();
-    const download = await waiting;
+  test('the whole result can be saved as it was', async () => {
+    const { page, complaints, close } = await openReport(browser, saved.file);
+    const download = await clicked(page, () => page.locator('#save').click());
     expect(download.suggestedFilename()).toBe('result.json');
     expect(JSON.parse(await readFile(await download.path(), 'utf8'))).toEqual(result);
     expect(complaints).toEqual([]);
-    await page.close();
+    await close();
+  });
+
+  test('every chart has its data as CSV, with titles, and no two files one name', async () => {
+    const { page, complaints, close } = await openReport(browser, saved.file);
+    const buttons = await page.locator('.csv:visible').all();
+    expect(buttons.length).toBeGreaterThanOrEqual(await page.locator('[data-chart]:visible').count());
+    const names = new Set<string>();
+    for (const button of buttons) {
+      const download = await clicked(page, () => button.click());
+      names.add(download.suggestedFilename());
+      const rows = readCsv(await readFile(await download.path(), 'utf8'));
+      expect(rows.length, download.suggestedFilename()).toBeGreaterThan(0);
+      expect(Object.keys(rows[0]!).length, download.suggestedFilename()).toBeGreaterThan(1);
+    }
+    expect(names.size).toBe(buttons.length);
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
+  test('a link shows what its sender chose: figure, axis and ground', async () => {
+    const { page, complaints, close } = await openReport(browser, saved.file);
+    await page.locator('select[name="x.figure"]').selectOption('cost tpot p50');
+    await page.locator('select[name="x.axis"]').selectOption('adapters');
+    await page.locator('select[name="x.lines"]').selectOption('load');
+    await page.locator('#theme').click();
+    const { hash } = new URL(page.url());
+    const other = await openReport(browser, saved.file, { fragment: hash });
+    for (const [name, value] of Object.entries({ figure: 'cost tpot p50', axis: 'adapters', lines: 'load' })) {
+      expect(await other.page.locator(`select[name="x.${name}"]`).inputValue()).toBe(value);
+    }
+    expect(await other.page.evaluate('document.documentElement.dataset.theme')).toBe('dark');
+    await other.page.locator('#explore').scrollIntoViewIfNeeded();
+    await other.page.locator('#explore .plot svg').waitFor();
+    expect(await other.page.locator('#explore .plot').getAttribute('aria-label')).toMatch(
+      /^TPOT p50, × base against adapters/,
+    );
+    expect(await other.page.locator('#explore .legend li').allTextContents()).toEqual([
+      'concurrency 1',
+      'concurrency 4',
+    ]);
+    expect([...complaints, ...other.complaints]).toEqual([]);
+    await close();
+    await other.close();
   });
 });
+
+async function clicked(page: Page, click: () => Promise<void>): Promise<Download> {
+  const waiting = page.waitForEvent('download');
+  await click();
+  return waiting;
+}
+
+const openFolds = (page: Page): Promise<void> =>
+  page.evaluate('for (const fold of document.querySelectorAll("details")) fold.open = true');
