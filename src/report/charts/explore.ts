@@ -19,6 +19,7 @@ import {
   loadText,
   type Panel,
 } from '../panels.ts';
+import { type SloLimits, sloOf } from '../slo.ts';
 import { cellFigure, figureWithUnit, type Shown, STATS, type Stat } from '../values.ts';
 import type { LegendEntry, Row, Spec } from './chart.ts';
 import { COSTS, costTitle } from './cost.ts';
@@ -48,6 +49,8 @@ export interface ExploreData {
   /** Figures that may stand on the x axis, with the dimension that they are joined along. */
   measured: { key: string; title: string; along: string }[];
   cells: ExploreCell[];
+  /** The scenario's own limits, which the reader may move. */
+  slo: SloLimits | null;
 }
 
 export interface ExploreCell {
@@ -95,7 +98,7 @@ export function exploreOf(result: Result, panels: readonly Panel[]): ExploreData
       ? []
       : [{ key: one.key, title: `${figure.title} (${figure.unit})`, along: one.along }];
   });
-  return { figures: known, dimensions, measured, cells };
+  return { figures: known, dimensions, measured, cells, slo: sloOf(result) };
 }
 
 /** Colours and shapes by number, not by name: names come from servers, and specs hold none. With a "b", those of target B. */

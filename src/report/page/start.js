@@ -81,6 +81,7 @@ async function start() {
   const data = JSON.parse(await unpacked('data'));
   wakeCharts(data);
   wakeExplore(data);
+  wakeSlo(data);
   for (const hidden of document.querySelectorAll('.scripted')) hidden.removeAttribute('hidden');
   document.documentElement.dataset.ready = 'yes';
 }
