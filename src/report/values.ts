@@ -30,22 +30,35 @@ export interface Shown {
   unit: string;
   /** The true figure is larger than `value`: it fell among requests that failed. */
   above: boolean;
-  /** Smallest and largest of the runs, where there are several. */
-  range: [number, number] | null;
+  /** How well it is known; null where nothing says. */
+  spread: Spread | null;
   /** Runs behind the figure. */
   runs: number;
   /** It comes from runs that were cut short. */
   partial: boolean;
+  /** Some run behind it is not valid, or the client made up a part of this figure. */
+  doubtful: boolean;
   reason: string | null;
+}
+
+/**
+ * Between what a figure lies: the smallest and the largest of several runs; of one run the 99% interval within it; of a ratio the 95%
+ * interval by pairs of runs, or what one run of each can tell.
+ */
+export interface Spread {
+  low: number;
+  high: number;
+  of: 'runs' | 'within the run' | 'pairs' | 'within two runs';
 }
 
 const missing = (unit: string, reason: string, partial = false): Shown => ({
   value: null,
   unit,
   above: false,
-  range: null,
+  spread: null,
   runs: 0,
   partial,
+  doubtful: false,
   reason,
 });
 
@@ -64,6 +77,16 @@ function boundedOf(metric: Distribution, stat: Stat): Bounded {
   return metric[stat === 'value' ? 'mean' : stat];
 }
 
+function withinOf({ intervals, ci99 }: Distribution, stat: Stat): Spread | null {
+  const known =
+    stat === 'p50' || stat === 'p90' || stat === 'p95' || stat === 'p999' || stat === 'p99' ? intervals?.[stat] : null;
+  const ends = known ?? (stat === 'p99' ? ci99 : null);
+  return ends === null ? null : { low: ends[0], high: ends[1], of: 'within the run' };
+}
+
+const isDoubtful = ({ validity }: RunResult, metric: string, stat: Stat): boolean =>
+  !validity.valid || (validity.clientError?.limited.includes(`${metric}.${stat}`) ?? false);
+
 /** One run's figure. */
 export function runFigure(run: RunResult, metric: string, stat: Stat): Shown {
   const value = run.metrics[metric];
@@ -80,9 +103,10 @@ export function runFigure(run: RunResult, metric: string, stat: Stat): Shown {
     value: number,
     unit: value.unit,
     above: typeof bounded !== 'number',
-    range: null,
+    spread: isDistribution(value) ? withinOf(value, stat) : null,
     runs: 1,
     partial,
+    doubtful: isDoubtful(run, metric, stat),
     reason: null,
   };
 }
@@ -98,29 +122,37 @@ export function cellFigure(cell: CellResult, metric: string, stat: Stat): Shown 
     value: values.reduce((sum, value) => sum + value, 0) / values.length,
     unit: first.unit,
     above: known.some((one) => one.above),
-    range: values.length > 1 ? [Math.min(...values), Math.max(...values)] : null,
+    spread: values.length > 1 ? { low: Math.min(...values), high: Math.max(...values), of: 'runs' } : first.spread,
     runs: values.length,
     partial: first.partial,
+    doubtful: known.some((one) => one.doubtful),
     reason: null,
   };
 }
 
-/** Text of a figure without its unit: "12.3", "> 12.3", "12.3†" for a run cut short, "–" when there is none. */
+/** Text of a figure without its unit: "12.3", "> 12.3", "12.3†" for a run cut short, "12.3?" for a doubtful one, "–" for none. */
 export function figureText(shown: Shown): string {
   if (shown.value === null) return NONE;
   const number = shown.unit === 'ratio' ? shareText(shown.value) : figure(shown.value);
-  return `${shown.above ? '> ' : ''}${number}${shown.partial ? '†' : ''}`;
+  return `${shown.above ? '> ' : ''}${number}${shown.partial ? '†' : shown.doubtful ? '?' : ''}`;
 }
 
-/** The figure with its unit, and the range of the runs where there are several: "12.3 ms (11.9 to 12.8 over 3 runs)". */
+/** The figure with its unit, and how well it is known: "12.3 ms (11.9 to 12.8 over 3 runs)", "12.3 ms (99 % interval 11.9 to 12.8)". */
 export function figureWithUnit(shown: Shown): string {
   if (shown.value === null) return shown.reason === null ? NONE : `${NONE} (${shown.reason})`;
   const unit = shown.unit === 'ratio' || shown.unit === '' ? '' : ` ${shown.unit}`;
-  const range =
-    shown.range === null
-      ? ''
-      : ` (${figureText({ ...shown, value: shown.range[0], above: false, partial: false })} to ${figureText({ ...shown, value: shown.range[1], above: false, partial: false })} over ${shown.runs} runs)`;
-  return `${figureText(shown)}${unit}${range}`;
+  return `${figureText(shown)}${unit}${spreadText(shown)}`;
+}
+
+function spreadText(shown: Shown): string {
+  const { spread } = shown;
+  if (spread === null) return '';
+  const text = (value: number): string =>
+    figureText({ ...shown, value, above: false, partial: false, doubtful: false });
+  const ends = `${text(spread.low)} to ${text(spread.high)}`;
+  if (spread.of === 'runs') return ` (${ends} over ${shown.runs} runs)`;
+  if (spread.of === 'within two runs') return ` (${ends} by one run of each)`;
+  return ` (${spread.of === 'pairs' ? '95' : '99'} % interval ${ends})`;
 }
 
 export interface Counts {

@@ -88,7 +88,7 @@ function ofResult(result: Result, path: string, { arm = null, asAiperf = false }
   const cells = result.cells.filter(({ target }) => ids.size === 0 || ids.has(target));
   const models = new Set(cells.map(({ at }) => at.model));
   const figuresOf = (cell: CellResult, run: RunResult) =>
-    asAiperf ? figuresAsExported(result, cell, run) : ownFigures(run);
+    asAiperf ? figuresAsExported(result, cell, run) : figuresOfRun(run);
   return {
     from: arm === null ? path : `${path}, target ${arm} at ${targets.map(({ url }) => url).join(', ')}`,
     arm,
@@ -121,7 +121,8 @@ function ofRun(run: RunResult, session: string, figures: Figures): ComparableRun
   return { session, pair: run.arm === null ? null : run.pair, lost: issued - ok, issued, doubts, figures };
 }
 
-function ownFigures(run: RunResult): Figures {
+/** By our own definitions. */
+export function figuresOfRun(run: Pick<RunResult, 'metrics'>): Figures {
   const figures = new Map<string, Figure>();
   for (const [name, metric] of Object.entries(run.metrics)) {
     if (isScalar(metric)) figures.set(figureKey(name, 'value'), plainFigure(metric.value));

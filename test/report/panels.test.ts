@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { baseCellOf, costOf, costText } from '../../src/report/costs.ts';
+import { baseCellOf, costIntervalText, costOf, costShown, costText, showsNoCost } from '../../src/report/costs.ts';
 import { panelsOf } from '../../src/report/panels.ts';
+import { figureWithUnit } from '../../src/report/values.ts';
 import type { Distribution, Result } from '../../src/result/schema.ts';
 import { resultFixture } from './fixture.ts';
 
@@ -81,12 +82,12 @@ describe('cost', () => {
     setP50(result, 1, 0, 50);
     const panel = panelsOf(result)[0]!;
     const cost = costOf(panel, panel.series[1]!.cells[0]!, 'tpot', 'p50');
-    expect(cost).toEqual({ ratio: 1.25, above: false, range: null, reason: null });
+    expect(cost).toMatchObject({ ratio: expect.closeTo(1.25, 12), above: false, pairs: 1, doubtful: false, reason: null });
     expect(costText(cost)).toBe('1.25×');
     expect(baseCellOf(panel, panel.series[1]!.cells[0]!)?.id).toBe('c1');
   });
 
-  test('pairs runs of the same seed for its range', () => {
+  test('pairs runs of the same seed: the geometric mean of their ratios, in a Student interval', () => {
     const result = sweep(2);
     setP50(result, 0, 0, 40);
     setP50(result, 0, 1, 60);
@@ -95,8 +96,49 @@ describe('cost', () => {
     result.cells[1]!.runs.reverse();
     const panel = panelsOf(result)[0]!;
     const cost = costOf(panel, panel.series[1]!.cells[0]!, 'tpot', 'p50');
-    expect(cost.ratio).toBeCloseTo(58 / 50, 12);
-    expect(cost.range).toEqual([1.1, 1.2]);
+    // ln 1.1 and ln 1.2: half their distance is the standard error, times t(0.975, 1) = 12.7062.
+    const margin = (12.706204736 * Math.log(1.2 / 1.1)) / 2;
+    expect(cost.ratio).toBeCloseTo(Math.sqrt(1.1 * 1.2), 12);
+    expect(cost.interval![0]).toBeCloseTo(Math.sqrt(1.1 * 1.2) * Math.exp(-margin), 6);
+    expect(cost.interval![1]).toBeCloseTo(Math.sqrt(1.1 * 1.2) * Math.exp(margin), 6);
+    expect(cost.pairs).toBe(2);
+    expect(showsNoCost(cost)).toBe(true);
+    expect(costIntervalText(cost)).toBe('0.66 to 2.00×');
+    expect(figureWithUnit(costShown(cost))).toBe('1.15 × base (95 % interval 0.661 to 2.00)');
+  });
+
+  test('of one run each lies in what their own intervals allow, and nowhere known without them', () => {
+    const result = sweep(1);
+    const set = (cell: number, p50: number, ends: [number, number] | null) => {
+      const tpot = result.cells[cell]!.runs[0]!.metrics['tpot'] as Distribution;
+      Object.assign(tpot, { p50, intervals: { ...tpot.intervals, p50: ends } });
+    };
+    set(0, 40, [38, 42]);
+    set(1, 50, [49, 52]);
+    const panel = panelsOf(result)[0]!;
+    const [base, cell] = [panel.series[0]!.cells[0]!, panel.series[1]!.cells[0]!];
+    const cost = costOf(panel, cell, 'tpot', 'p50');
+    expect(cost).toMatchObject({ ratio: expect.closeTo(1.25, 12), pairs: 1 });
+    expect(cost.interval).toEqual([expect.closeTo(49 / 42, 12), expect.closeTo(52 / 38, 12)]);
+    expect(showsNoCost(cost)).toBe(false);
+    expect(costOf(panel, base, 'tpot', 'p50')).toMatchObject({ ratio: 1, interval: null });
+    set(0, 40, null);
+    expect(costOf(panel, cell, 'tpot', 'p50')).toMatchObject({ ratio: expect.closeTo(1.25, 12), interval: null });
+  });
+
+  test('is doubtful where a run behind it is', () => {
+    const result = sweep(1);
+    result.cells[0]!.runs[0]!.validity.valid = false;
+    const panel = panelsOf(result)[0]!;
+    const cost = costOf(panel, panel.series[1]!.cells[0]!, 'tpot', 'p50');
+    expect(cost.doubtful).toBe(true);
+    expect(costText(cost)).toMatch(/×\?$/);
+    result.cells[0]!.runs[0]!.validity.valid = true;
+    const limited = { ttft: null, tpot: null, limited: ['tpot.p50'] };
+    result.cells[1]!.runs[0]!.validity.clientError = limited;
+    const again = panelsOf(result)[0]!;
+    expect(costOf(again, again.series[1]!.cells[0]!, 'tpot', 'p50').doubtful).toBe(true);
+    expect(costOf(again, again.series[1]!.cells[0]!, 'ttft', 'p50').doubtful).toBe(false);
   });
 
   test('is a lower bound over a known base, and nothing over an unknown one', () => {

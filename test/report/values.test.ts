@@ -21,7 +21,14 @@ const cellWith = (...p99s: Distribution['p99'][]): CellResult => {
 describe('a cell’s figure', () => {
   test('is the mean of its runs, with their range', () => {
     const shown = cellFigure(cellWith(100, 130, 160), 'ttft', 'p99');
-    expect(shown).toMatchObject({ value: 130, range: [100, 160], runs: 3, above: false, partial: false, unit: 'ms' });
+    expect(shown).toMatchObject({
+      value: 130,
+      spread: { low: 100, high: 160, of: 'runs' },
+      runs: 3,
+      above: false,
+      partial: false,
+      unit: 'ms',
+    });
     expect(figureText(shown)).toBe('130');
     expect(figureWithUnit(shown)).toBe('130 ms (100 to 160 over 3 runs)');
   });
@@ -35,7 +42,12 @@ describe('a cell’s figure', () => {
   test('leaves out runs that did not finish, unless there is no other, and then says so', () => {
     const cell = cellWith(100, 300);
     cell.runs[1]!.state = 'failed';
-    expect(cellFigure(cell, 'ttft', 'p99')).toMatchObject({ value: 100, range: null, runs: 1, partial: false });
+    expect(cellFigure(cell, 'ttft', 'p99')).toMatchObject({
+      value: 100,
+      spread: { of: 'within the run' },
+      runs: 1,
+      partial: false,
+    });
     cell.runs[0]!.state = 'interrupted';
     const shown = cellFigure(cell, 'ttft', 'p99');
     expect(shown).toMatchObject({ value: 200, partial: true });

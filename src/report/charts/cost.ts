@@ -4,14 +4,14 @@
  * The first charts have the declared adapter count on the x axis. The last has the number of distinct adapters really
  * in flight, because a server cannot pay for adapters that its load never touches at once.
  */
-import { type Cost, costOf, costText } from '../costs.ts';
+import { costOf, costShown, costText } from '../costs.ts';
 import { METRIC_NAMES } from '../metric-names.ts';
 import { figure, listText } from '../numbers.ts';
 import { loadOf, loadText, type Panel } from '../panels.ts';
-import { cellFigure, figureText, type Shown, type Stat } from '../values.ts';
+import { cellFigure, figureText, type Stat } from '../values.ts';
 import type { Chart, ChartGroup } from './chart.ts';
 import { lineSpec } from './lines.ts';
-import { cellsOf, inWords, isDrawable, loadLegend, type Point, rowOf } from './points.ts';
+import { cellsOf, inWords, isDrawable, lineOfLoad, loadLegend, type Point, pointColumns, rowOf } from './points.ts';
 
 export const COSTS = [
   { metric: 'tpot', stat: 'p50' },
@@ -26,22 +26,11 @@ type CostKind = (typeof COSTS)[number];
 export const costTitle = ({ metric, stat }: CostKind): string =>
   stat === 'value' ? METRIC_NAMES[metric].long : `${METRIC_NAMES[metric].short} ${stat}`;
 
-/** Ratios travel as `Shown`, so that they are drawn and worded like every other figure. */
-const asShown = (cost: Cost, runs: number): Shown => ({
-  value: cost.ratio,
-  unit: '× base',
-  above: cost.above,
-  range: cost.range,
-  runs,
-  partial: false,
-  reason: cost.reason,
-});
-
 function pointsOf(panel: Panel, kind: CostKind): Point[] {
   return cellsOf(panel).map(({ series, cell }) => ({
     x: series.adapters,
-    series: loadText(panel.loadKind, loadOf(cell.at)),
-    shown: asShown(costOf(panel, cell, kind.metric, kind.stat), cell.runs.length),
+    series: lineOfLoad(panel, series, loadOf(cell.at)),
+    shown: costShown(costOf(panel, cell, kind.metric, kind.stat)),
     place: `${series.label}, ${loadText(panel.loadKind, loadOf(cell.at))}`,
   }));
 }
@@ -61,6 +50,7 @@ function byCount(panel: Panel, kind: CostKind): Chart | null {
       rows,
     }),
     rows,
+    columns: pointColumns('adapters', `${costTitle(kind)} (× base)`, 'load'),
     label: `${costTitle(kind)} relative to the base model, against adapter count. ${inWords(points)}.`,
   };
 }
@@ -88,6 +78,7 @@ function byActive(panel: Panel): Chart | null {
       rows,
     }),
     rows,
+    columns: pointColumns('distinct adapters in flight, mean', `${costTitle(kind)} (× base)`, 'load'),
     label: `${costTitle(kind)} relative to the base model, against the mean number of distinct adapters in flight. ${inWords(points)}.`,
   };
 }
@@ -97,7 +88,7 @@ export function costGroup(panel: Panel): ChartGroup | null {
   if (!panel.series.some((series) => series.adapters > 0)) return null;
   const drawn = [...COSTS.map((kind) => byCount(panel, kind)), byActive(panel)].filter((chart) => chart !== null);
   if (drawn.length === 0) return null;
-  const counts = panel.series.filter((series) => series.adapters > 0).map((series) => series.adapters);
+  const counts = [...new Set(panel.series.map(({ adapters }) => adapters).filter((adapters) => adapters > 0))];
   return {
     title: 'What adapters cost',
     lead: `Each point is a cell with ${listText(counts)} ${counts.length === 1 && counts[0] === 1 ? 'adapter' : 'adapters'}, divided by the base model alone at the same load. The dashed line is the base model: 1.00×.`,

@@ -7,7 +7,7 @@
 import { METRICS } from '../../metrics/registry.ts';
 import type { At } from '../../plan/plan.ts';
 import type { CellResult, Result } from '../../result/schema.ts';
-import { type Cost, costOf } from '../costs.ts';
+import { costOf, costShown } from '../costs.ts';
 import {
   adapterCounts,
   adaptersText,
@@ -242,15 +242,5 @@ function exploreCell(
 function shownOf(panel: Panel | undefined, cell: CellResult, key: string): Shown | null {
   const [first, second, third] = key.split(' ');
   if (first !== 'cost') return cellFigure(cell, first!, second as Stat);
-  return panel === undefined ? null : asShown(costOf(panel, cell, second!, third as Stat), cell.runs.length);
+  return panel === undefined ? null : costShown(costOf(panel, cell, second!, third as Stat));
 }
-
-const asShown = (cost: Cost, runs: number): Shown => ({
-  value: cost.ratio,
-  unit: '× base',
-  above: cost.above,
-  range: cost.range,
-  runs,
-  partial: false,
-  reason: cost.reason,
-});

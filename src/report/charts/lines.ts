@@ -1,9 +1,9 @@
 /**
  * The spec behind every chart of points joined by lines: one y for each x and series.
  *
- * Rows carry `x`, `y`, `series`, `tip` (text of the tooltip), and where they have it `low` and `high` (range over runs),
- * `text` (a label at the point) and `bounded` ("yes" where the true value is above y). The view has a signal `focus`,
- * the series to show while the others fade.
+ * Rows carry `x`, `y`, `series`, `tip` (text of the tooltip), and where they have it `low` and `high` (between what it lies),
+ * `text` (a label at the point), `bounded` ("yes" where the true value is above y) and `doubtful` ("yes" for a run not to be
+ * relied on). The view has a signal `focus`, the series to show while the others fade.
  */
 import type { LegendEntry, Row, Spec } from './chart.ts';
 import { CHART_SIZE, CONFIG } from './theme.ts';
@@ -15,6 +15,8 @@ export interface LineOptions {
   legend: LegendEntry[];
   /** A line across the chart, such as 1 for "as the base model". */
   reference?: number;
+  /** What lies below is within a limit, and shaded. */
+  limit?: number;
   rows: Row[];
 }
 
@@ -77,7 +79,39 @@ export function lineSpec(options: LineOptions): Spec {
   };
   const opacity = { condition: { test: 'focus === null || focus === datum.series', value: 1 }, value: 0.12 };
   const shared = { x, y, color, opacity };
+  const dashed = options.legend.some((entry) => entry.dash);
+  const byDash = <T>(plain: T, dash: T) => ({
+    field: 'series',
+    type: 'nominal',
+    scale: { domain, range: options.legend.map((entry) => (entry.dash ? dash : plain)) },
+    legend: null,
+  });
   const layer: unknown[] = [];
+  if (options.limit !== undefined) {
+    const once = { transform: [{ aggregate: [{ op: 'count', as: 'points' }] }] };
+    const at = { datum: options.limit };
+    layer.push(
+      {
+        ...once,
+        mark: { type: 'rect', color: 'var(--good)', opacity: 0.09 },
+        encoding: { y: at, y2: { value: 'height' } },
+      },
+      { ...once, mark: { type: 'rule', color: 'var(--good)', strokeDash: [2, 2] }, encoding: { y: at } },
+      {
+        ...once,
+        mark: {
+          type: 'text',
+          text: 'SLO',
+          align: 'right',
+          baseline: 'bottom',
+          dy: -3,
+          fontSize: 11,
+          color: 'var(--good)',
+        },
+        encoding: { y: at, x: { value: 'width' } },
+      },
+    );
+  }
   if (options.reference !== undefined) {
     layer.push({
       // One row, or the line is drawn once for every point.
@@ -88,7 +122,11 @@ export function lineSpec(options: LineOptions): Spec {
   }
   layer.push({
     mark: { type: 'line', strokeWidth: 2, strokeJoin: 'round' },
-    encoding: { ...shared, ...(has('order') ? { order: { field: 'order', type: 'quantitative' } } : {}) },
+    encoding: {
+      ...shared,
+      ...(has('order') ? { order: { field: 'order', type: 'quantitative' } } : {}),
+      ...(dashed ? { strokeDash: byDash([1, 0], [6, 4]) } : {}),
+    },
   });
   if (has('low')) {
     layer.push({
@@ -96,10 +134,33 @@ export function lineSpec(options: LineOptions): Spec {
       encoding: { ...shared, y: { ...y, field: 'low' }, y2: { field: 'high' } },
     });
   }
-  layer.push({
-    mark: { type: 'point', filled: true, size: 64, stroke: 'var(--card)', strokeWidth: 1 },
-    encoding: { ...shared, shape, tooltip: { field: 'tip' } },
-  });
+  layer.push(
+    dashed
+      ? {
+          // Filled where solid, with the card's colour where dashed: a hollow point hides the line beneath it.
+          mark: { type: 'point', size: 56, strokeWidth: 1.8 },
+          encoding: {
+            ...shared,
+            fill: {
+              ...color,
+              scale: { domain, range: options.legend.map((entry) => (entry.dash ? 'var(--card)' : entry.color)) },
+            },
+            shape,
+            tooltip: { field: 'tip' },
+          },
+        }
+      : {
+          mark: { type: 'point', filled: true, size: 64, stroke: 'var(--card)', strokeWidth: 1 },
+          encoding: { ...shared, shape, tooltip: { field: 'tip' } },
+        },
+  );
+  if (has('doubtful')) {
+    layer.push({
+      transform: [{ filter: 'datum.doubtful != null' }],
+      mark: { type: 'text', fontSize: 15, fontWeight: 'bold', text: '✕', color: 'var(--bad)' },
+      encoding: { x, y, opacity },
+    });
+  }
   if (has('bounded')) {
     layer.push({
       transform: [{ filter: 'datum.bounded != null' }],

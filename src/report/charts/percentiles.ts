@@ -15,10 +15,12 @@ import {
   cellsOf,
   inWords,
   isDrawable,
+  lineOfLoad,
   loadAxisTitle,
   loadLegend,
   loadScale,
   type Point,
+  pointColumns,
   rowOf,
 } from './points.ts';
 
@@ -40,6 +42,8 @@ const LEADS: Record<Metric, string> = {
 
 interface Axis {
   x: LineOptions['x'];
+  /** What each line is one of. */
+  lines: string;
   legend: LegendEntry[];
   place: (series: Panel['series'][number], load: number) => { x: number; series: string };
 }
@@ -48,12 +52,14 @@ function axisOf(panel: Panel): Axis {
   if (panel.loads.length === 1) {
     return {
       x: { title: 'adapters', scale: 'ordinal' },
+      lines: 'load',
       legend: loadLegend(panel),
-      place: (series, load) => ({ x: series.adapters, series: loadText(panel.loadKind, load) }),
+      place: (series, load) => ({ x: series.adapters, series: lineOfLoad(panel, series, load) }),
     };
   }
   return {
     x: { title: loadAxisTitle(panel), scale: loadScale(panel), values: panel.loads },
+    lines: 'adapters',
     legend: adapterLegend(panel),
     place: (series, load) => ({ x: load, series: series.label }),
   };
@@ -73,6 +79,7 @@ function chartOf(panel: Panel, axis: Axis, metric: Metric, stat: (typeof PERCENT
     unit: 'ms',
     spec: lineSpec({ x: axis.x, y: { title: 'ms' }, legend: axis.legend, rows }),
     rows,
+    columns: pointColumns(axis.x.title, `${title} (ms)`, axis.lines),
     label: `${title} in milliseconds against ${axis.x.title}. ${inWords(points)}.`,
   };
 }

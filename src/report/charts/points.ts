@@ -31,12 +31,25 @@ export function rowOf(point: Point, title: string): Row {
     y: shown.value,
     series: point.series,
     tip: `${point.place}: ${title} ${figureWithUnit(shown)}`,
-    ...(shown.range === null ? {} : { low: shown.range[0], high: shown.range[1] }),
+    ...(shown.spread === null ? {} : { low: shown.spread.low, high: shown.spread.high, bars: shown.spread.of }),
+    ...(shown.doubtful ? { doubtful: 'yes' } : {}),
     ...(shown.above ? { bounded: 'yes' } : {}),
     ...(point.text === undefined ? {} : { text: point.text }),
     ...(point.order === undefined ? {} : { order: point.order }),
   };
 }
+
+/** Fields of a point's row that are saved as CSV. */
+export const pointColumns = (x: string, y: string, series: string): Record<string, string> => ({
+  series,
+  x,
+  y,
+  low: 'from',
+  high: 'to',
+  bars: 'from and to are of',
+  bounded: 'lower bound',
+  doubtful: 'doubtful',
+});
 
 /** "base: 12.3 at 1, 20.1 at 4; 8 adapters: ..". */
 export function inWords(points: readonly Point[]): string {
@@ -55,14 +68,24 @@ export const adapterLegend = (panel: Panel): LegendEntry[] =>
     series: series.label,
     color: seriesColor(series.color),
     shape: shapeOf(series.color),
+    ...(series.arm === 'B' ? { dash: true } : {}),
   }));
 
-export const loadLegend = (panel: Panel): LegendEntry[] =>
-  panel.loads.map((load, i) => ({
-    series: loadText(panel.loadKind, load),
-    color: rampColor(i, panel.loads.length),
-    shape: shapeOf(i),
-  }));
+/** The name of a line that stands for a load: "concurrency 4", of a comparison "B: concurrency 4". */
+export const lineOfLoad = (panel: Panel, { arm }: Pick<Series, 'arm'>, load: number): string =>
+  `${arm === null ? '' : `${arm}: `}${loadText(panel.loadKind, load)}`;
+
+export const loadLegend = (panel: Panel): LegendEntry[] => {
+  const arms = [...new Set(panel.series.map(({ arm }) => arm))];
+  return panel.loads.flatMap((load, i) =>
+    arms.map((arm) => ({
+      series: lineOfLoad(panel, { arm }, load),
+      color: rampColor(i, panel.loads.length),
+      shape: shapeOf(i),
+      ...(arm === 'B' ? { dash: true } : {}),
+    })),
+  );
+};
 
 export const cellsOf = (panel: Panel): { series: Series; cell: CellResult }[] =>
   panel.series.flatMap((series) => series.cells.map((cell) => ({ series, cell })));

@@ -3,11 +3,13 @@
  * drawn through rising load.
  */
 import { METRIC_NAMES } from '../metric-names.ts';
+import { figure } from '../numbers.ts';
 import { loadOf, loadText, type Panel } from '../panels.ts';
+import type { SloLimits } from '../slo.ts';
 import { cellFigure, figureText } from '../values.ts';
 import type { Chart, ChartGroup } from './chart.ts';
 import { lineSpec } from './lines.ts';
-import { adapterLegend, cellsOf, inWords, isDrawable, type Point, rowOf } from './points.ts';
+import { adapterLegend, cellsOf, inWords, isDrawable, type Point, pointColumns, rowOf } from './points.ts';
 
 const LATENCIES = [
   { metric: 'tpot', stat: 'p50' },
@@ -15,7 +17,10 @@ const LATENCIES = [
   { metric: 'e2e', stat: 'p99' },
 ] as const;
 
-function chartOf(panel: Panel, { metric, stat }: (typeof LATENCIES)[number]): Chart | null {
+/** A limit so far above every point would press them onto the floor; all of them are within it. */
+const FAR = 1.5;
+
+function chartOf(panel: Panel, slo: SloLimits | null, { metric, stat }: (typeof LATENCIES)[number]): Chart | null {
   const title = `${METRIC_NAMES[metric].short} ${stat}`;
   const points = cellsOf(panel).flatMap(({ series, cell }): Point[] => {
     const throughput = cellFigure(cell, 'output_tokens_per_second', 'value');
@@ -36,28 +41,33 @@ function chartOf(panel: Panel, { metric, stat }: (typeof LATENCIES)[number]): Ch
   });
   const rows = points.filter(isDrawable).map((point) => rowOf(point, title));
   if (rows.length === 0) return null;
+  const limit = slo?.[metric] ?? null;
+  const isFar = limit !== null && limit > FAR * Math.max(...rows.map(({ y }) => Number(y)));
+  const within = limit === null ? '' : `; SLO ${figure(limit)} ms${isFar ? ', above all of these' : ''}`;
   return {
     title: `${title} against throughput`,
-    unit: `ms; numbers are ${panel.loadKind === 'concurrency' ? 'concurrency' : 'requests per second'}`,
+    unit: `ms${within}; numbers are ${panel.loadKind === 'concurrency' ? 'concurrency' : 'requests per second'}`,
     spec: lineSpec({
       x: { title: 'output tokens per second', scale: 'linear' },
       y: { title: 'ms' },
       legend: adapterLegend(panel),
+      ...(limit === null || isFar ? {} : { limit }),
       rows,
     }),
     rows,
-    label: `${title} in milliseconds against output tokens per second, through rising load. ${inWords(points)}.`,
+    columns: pointColumns('output tokens per second', `${title} (ms)`, 'adapters'),
+    label: `${title} in milliseconds against output tokens per second, through rising load${within}. ${inWords(points)}.`,
   };
 }
 
 /** null for a single cell, which is a point and no trade-off. */
-export function tradeOffGroup(panel: Panel): ChartGroup | null {
+export function tradeOffGroup(panel: Panel, slo: SloLimits | null): ChartGroup | null {
   if (cellsOf(panel).length < 2) return null;
-  const charts = LATENCIES.map((latency) => chartOf(panel, latency)).filter((chart) => chart !== null);
+  const charts = LATENCIES.map((latency) => chartOf(panel, slo, latency)).filter((chart) => chart !== null);
   if (charts.length === 0) return null;
   return {
     title: 'Throughput against latency',
-    lead: 'Down and to the right is better. A line that turns upward is a server that takes more load but gives no more tokens.',
+    lead: `Down and to the right is better. A line that turns upward is a server that takes more load but gives no more tokens.${slo === null ? '' : ' What is shaded is within the scenario’s limit on that figure.'}`,
     legend: adapterLegend(panel),
     charts,
     table: {

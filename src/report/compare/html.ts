@@ -10,7 +10,8 @@ import { pageStyle } from '../html/page-files.ts';
 import { tableMarkup } from '../html/sections.ts';
 import { contentSecurityPolicy } from '../html/security.ts';
 import type { ComparedCell, Comparison } from './comparison.ts';
-import { cellRows, cellTitle, HEADS, LEGEND, lostText, rowOf, saysNothing, sidesLines, textsOf } from './rows.ts';
+import { saysNothing } from './ratio.ts';
+import { cellRows, cellTitle, HEADS, LEGEND, lostText, rowOf, sidesLines, textsOf } from './rows.ts';
 
 const SHIFTED = ['ttft', 'tpot', 'e2e'] as const;
 const NAMES = { ttft: 'TTFT', tpot: 'TPOT', e2e: 'E2E' } as const;

@@ -44,6 +44,13 @@ export interface Compared {
   atLeast: ('a' | 'b')[];
 }
 
+/** Ends of an interval further apart than that, one over the other, say nothing. */
+const SAYS_NOTHING = 100;
+
+/** Its ends are so far apart that it hides what the others say. */
+export const saysNothing = (interval: Compared['interval']): boolean =>
+  interval !== null && interval[1] > SAYS_NOTHING * interval[0];
+
 type Known = Figure & { run: ComparableRun };
 type Ratio = Omit<Compared, 'metric' | 'stat' | 'runs' | 'atLeast'>;
 const UNSURE = { interval: null, detects: null, ground: 'none' } as const;

@@ -3,7 +3,7 @@ import type { At } from '../../plan/plan.ts';
 import { changeText, figure, NONE, plural } from '../numbers.ts';
 import { adaptersText, loadText } from '../panels.ts';
 import type { ComparedCell, Comparison } from './comparison.ts';
-import type { Compared } from './ratio.ts';
+import { type Compared, saysNothing } from './ratio.ts';
 
 export interface ComparedRow {
   figure: string;
@@ -22,8 +22,6 @@ export const HEADS = ['figure', 'unit', 'A', 'B', 'change', '95 % interval', 'B 
 export const WORDS = 2;
 export const LEGEND =
   'Changes are of B against A: of a latency more is worse, of a rate less. "Would have seen": what four of five such comparisons show.';
-/** Ends of an interval further apart than that, one over the other, say nothing. */
-const SAYS_NOTHING = 100;
 
 const LOWER_IS_BETTER = ['ttft', 'tpot', 'itl', 'e2e'];
 const NAMES: Readonly<Record<string, string>> = {
@@ -56,10 +54,6 @@ export function rowOf(compared: Compared): ComparedRow {
       detects === null || saysNothing(interval) ? '' : `${changeText(1 + detects)} or ${changeText(1 / (1 + detects))}`,
   };
 }
-
-/** Its ends are so far apart that it hides what the others say. */
-export const saysNothing = (interval: Compared['interval']): boolean =>
-  interval !== null && interval[1] > SAYS_NOTHING * interval[0];
 
 const intervalText = (interval: [number, number]): string =>
   saysNothing(interval) ? 'too wide to tell' : `${changeText(interval[0])} to ${changeText(interval[1])}`;

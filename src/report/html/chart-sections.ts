@@ -32,12 +32,22 @@ export function figureMarkup(chart: Chart, drawings: Drawings, numberOf: NumberO
   return html`<figure><figcaption><b>${chart.title}</b> <span>${chart.unit}</span></figcaption><div class="plot" data-chart="${number}" role="img" aria-label="${chart.label}">${trusted(drawings.drawings[number]!.svg)}</div></figure>`;
 }
 
+const BARS: Record<string, string> = {
+  runs: 'Vertical bars span the runs of a cell.',
+  'within the run': 'Vertical bars are 99 % intervals within the run, which say nothing of how much runs differ.',
+  pairs: 'Vertical bars are 95 % intervals, by pairs of runs.',
+  'within two runs': 'Vertical bars are what one run of each can tell, which says nothing of how much runs differ.',
+};
+
 /** Explains the marks that these charts have, and no others. */
-function marksIn(group: ChartGroup): string[] {
-  const has = (field: string): boolean => group.charts.some(({ rows }) => rows.some((row) => row[field] !== undefined));
+function marksIn({ charts, legend }: ChartGroup): string[] {
+  const rows = charts.flatMap((chart) => chart.rows);
+  const has = (field: string): boolean => rows.some((row) => row[field] !== undefined);
   return [
-    ...(has('low') ? ['Vertical bars span the runs of a cell.'] : []),
+    ...Object.entries(BARS).flatMap(([of, text]) => (rows.some(({ bars }) => bars === of) ? [text] : [])),
     ...(has('bounded') ? ['An arrow marks a figure that is only a lower bound: it fell among failed requests.'] : []),
+    ...(has('doubtful') ? ['A crossed point is of a run that is not valid, or in part the client’s own time.'] : []),
+    ...(legend.some(({ dash }) => dash) ? ['Dashed and hollow is target B.'] : []),
   ];
 }
 

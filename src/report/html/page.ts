@@ -18,6 +18,7 @@ import { markOf } from '../charts/theme.ts';
 import { tradeOffGroup } from '../charts/trade-off.ts';
 import type { PageData } from '../page/page-data.ts';
 import { type Panel, panelsOf } from '../panels.ts';
+import { sloOf } from '../slo.ts';
 import { groupMarkup, histogramsMarkup } from './chart-sections.ts';
 import { cellsSection, environmentSection, glossarySection } from './details.ts';
 import { exploreSection } from './explore-section.ts';
@@ -32,11 +33,12 @@ import { verdictSection } from './verdict-section.ts';
 
 /** @param verdict of the gate that measured it; null where nothing was judged */
 export async function htmlReport(result: Result, verdict: VerdictFile | null = null): Promise<string> {
+  const slo = sloOf(result);
   const panels = panelsOf(result).map((panel) => ({
     panel,
     cost: costGroup(panel),
     latency: percentileGroups(panel),
-    tradeOff: tradeOffGroup(panel),
+    tradeOff: tradeOffGroup(panel, slo),
     histograms: histogramsOf(panel),
   }));
 
