@@ -1,57 +1,80 @@
 /**
- * The answer in three or four figures: what the largest number of adapters costs, and how much the server can do.
+ * The answer in three or four figures: what the largest number of adapters costs, and where the server breaks.
  *
- * A panel in, cards out: a headline figure, what it is, and the same at every load. With no adapters, or no base model
- * to compare with, the cards are absolute.
+ * Panels in, cards out: a headline figure with how well it is known, what it is, and the same at every load. One sweep has the cost
+ * of adapters, its highest load within the SLO, and what a cold adapter waits; several (ranks, kinds, models) are set beside each
+ * other; of two targets B is held against A. With no adapters, or no base model to compare with, the cards are absolute.
  */
-
-import type { CellResult } from '../result/schema.ts';
-import { COSTS } from './charts/cost.ts';
-import { baseCellOf, costOf, costText } from './costs.ts';
+import type { CellResult, Result } from '../result/schema.ts';
+import { againstA } from './answer-compared.ts';
+import { COSTS, costTitle } from './charts/cost.ts';
+import { baseCellOf, type Cost, costGroundText, costIntervalText, costOf, costText, showsNoCost } from './costs.ts';
 import { METRIC_NAMES, type NamedMetric } from './metric-names.ts';
 import { changeText, NONE } from './numbers.ts';
-import { adaptersText, loadOf, loadText, type Panel, type Series } from './panels.ts';
+import { adaptersText, isCompared, loadOf, loadText, type Panel, type Series } from './panels.ts';
+import { isWithinSlo, sloRule } from './slo.ts';
 import { cellFigure, figureText, isComparable, type Stat } from './values.ts';
 
 export interface Card {
   title: string;
   headline: string;
+  /** How well it is known, in a few words; empty where that is not known. */
+  interval: string;
   /** What the headline is, in a few words. */
   caption: string;
   columns: string[];
   rows: string[][];
 }
 
-/** Most loads a card lists; a longer sweep is shown at its ends and in its middle, and whole in the table of cells. */
-const CARD_LOADS = 5;
+/** Most rows a card has; a longer sweep is shown at its ends and in its middle, and whole in the table of cells. */
+const CARD_ROWS = 5;
 
 function thinned<T>(all: readonly T[]): T[] {
-  if (all.length <= CARD_LOADS) return [...all];
-  const places = Array.from({ length: CARD_LOADS }, (_, i) => Math.round((i * (all.length - 1)) / (CARD_LOADS - 1)));
+  if (all.length <= CARD_ROWS) return [...all];
+  const places = Array.from({ length: CARD_ROWS }, (_, i) => Math.round((i * (all.length - 1)) / (CARD_ROWS - 1)));
   return places.map((place) => all[place]!);
 }
 
-/** The largest adapter count that has a base model to compare with, else the largest at all. */
+/** The largest adapter count, of a comparison on A. */
 export function largestSeries(panel: Panel): Series | null {
-  return panel.series.filter((series) => series.adapters > 0).at(-1) ?? null;
+  return panel.series.filter((series) => series.adapters > 0 && series.arm !== 'B').at(-1) ?? null;
 }
 
 const place = (panel: Panel, cell: CellResult): string => loadText(panel.loadKind, loadOf(cell.at));
 const loadColumn = (panel: Panel): string => (panel.loadKind === 'concurrency' ? 'at a time' : 'per second');
 
+/** The busiest cell that has a cost, and that. */
+function busiestCost(
+  panel: Panel,
+  series: Series,
+  metric: NamedMetric,
+  stat: Stat,
+): { cell: CellResult; cost: Cost } | null {
+  const known = series.cells.map((cell) => ({ cell, cost: costOf(panel, cell, metric, stat) }));
+  return known.filter(({ cost }) => cost.ratio !== null).at(-1) ?? null;
+}
+
+/** "1.05 to 1.11×: 95 % interval, 4 pairs of runs". */
+const intervalOf = (cost: Cost): string =>
+  cost.interval === null ? '' : `${costIntervalText(cost)}: ${costGroundText(cost)}`;
+
+/** A difference that the interval does not show is not claimed. */
+const changeOf = (cost: Cost): string =>
+  showsNoCost(cost) ? 'no difference that these runs could show' : changeText(cost.ratio!);
+
 function latencyCost(panel: Panel, series: Series, metric: 'tpot' | 'ttft'): Card {
-  const name = METRIC_NAMES[metric];
-  const known = series.cells.filter((cell) => costOf(panel, cell, metric, 'p50').ratio !== null);
-  const busiest = known.at(-1);
-  const cost = busiest && costOf(panel, busiest, metric, 'p50');
-  const tail = busiest && costOf(panel, busiest, metric, 'p99');
+  const busiest = busiestCost(panel, series, metric, 'p50');
+  const tail = busiest && costOf(panel, busiest.cell, metric, 'p99');
+  const tailText =
+    tail?.ratio == null ? '' : `; p99 ${costText(tail)}${tail.interval === null ? '' : ` (${costIntervalText(tail)})`}`;
   return {
-    title: `${name.short} with ${adaptersText(series.adapters)}`,
-    headline: cost === undefined ? NONE : costText(cost),
+    title: `${METRIC_NAMES[metric].short} with ${adaptersText(series.adapters)}`,
+    headline: busiest === null ? NONE : costText(busiest.cost),
+    interval: busiest === null ? '' : intervalOf(busiest.cost),
     caption:
-      cost?.ratio == null || busiest === undefined
+      busiest === null
         ? (costOf(panel, series.cells[0]!, metric, 'p50').reason ?? 'not measured')
-        : `the base model’s p50 at ${place(panel, busiest)} (${changeText(cost.ratio)})${tail?.ratio == null ? '' : `; p99 ${costText(tail)}`}`,
+        : `the base model’s p50 at ${place(panel, busiest.cell)} (${changeOf(busiest.cost)})${tailText}`,
     columns: [loadColumn(panel), 'p50', 'p99', 'p50 ms'],
     rows: thinned(series.cells).map((cell) => [
       String(loadOf(cell.at)),
@@ -64,16 +87,15 @@ function latencyCost(panel: Panel, series: Series, metric: 'tpot' | 'ttft'): Car
 
 function throughputCost(panel: Panel, series: Series): Card {
   const metric = 'output_tokens_per_second';
-  const known = series.cells.filter((cell) => costOf(panel, cell, metric, 'value').ratio !== null);
-  const busiest = known.at(-1);
-  const cost = busiest && costOf(panel, busiest, metric, 'value');
+  const busiest = busiestCost(panel, series, metric, 'value');
   return {
     title: `Throughput with ${adaptersText(series.adapters)}`,
-    headline: cost === undefined ? NONE : costText(cost),
+    headline: busiest === null ? NONE : costText(busiest.cost),
+    interval: busiest === null ? '' : intervalOf(busiest.cost),
     caption:
-      cost?.ratio == null || busiest === undefined
+      busiest === null
         ? (costOf(panel, series.cells[0]!, metric, 'value').reason ?? 'not measured')
-        : `the base model’s tokens per second at ${place(panel, busiest)} (${changeText(cost.ratio)})`,
+        : `the base model’s tokens per second at ${place(panel, busiest.cell)} (${changeOf(busiest.cost)})`,
     columns: [loadColumn(panel), 'ratio', 'tok/s', 'base tok/s'],
     rows: thinned(series.cells).map((cell) => {
       const base = baseCellOf(panel, cell);
@@ -109,6 +131,7 @@ function bestThroughput(panel: Panel): Card {
   return {
     title: 'Best throughput',
     headline: best === null ? NONE : figureText(cellFigure(best.cell, metric, 'value')),
+    interval: '',
     caption:
       best === null ? 'not measured' : `output tokens per second, ${best.series.label} at ${place(panel, best.cell)}`,
     columns: ['adapters', 'best', loadColumn(panel)],
@@ -126,9 +149,16 @@ function bestThroughput(panel: Panel): Card {
 function absolute(panel: Panel, series: Series, metric: 'tpot' | 'ttft'): Card {
   const stats: Stat[] = ['p50', 'p90', 'p99'];
   const first = series.cells[0]!;
+  const shown = cellFigure(first, metric, 'p50');
+  const { spread } = shown;
+  const end = (value: number): string => figureText({ ...shown, value, above: false, partial: false, doubtful: false });
   return {
     title: METRIC_NAMES[metric].long,
-    headline: figureText(cellFigure(first, metric, 'p50')),
+    headline: figureText(shown),
+    interval:
+      spread === null
+        ? ''
+        : `${end(spread.low)} to ${end(spread.high)}: ${spread.of === 'runs' ? `${shown.runs} runs` : '99 % interval within the run'}`,
     caption: `ms, ${METRIC_NAMES[metric].short} p50 of ${series.label} at ${place(panel, first)}`,
     columns: [loadColumn(panel), ...stats.map((stat) => `${stat} ms`)],
     rows: thinned(series.cells).map((cell) => [
@@ -138,25 +168,80 @@ function absolute(panel: Panel, series: Series, metric: 'tpot' | 'ttft'): Card {
   };
 }
 
-function goodput(panel: Panel): Card | null {
-  const best = bestCell(panel, 'goodput');
-  if (best === null) return null;
+/** How high the load may be so that enough requests are within the SLO; null where the scenario has none. */
+function withinSlo(panel: Panel): Card | null {
+  const known = panel.series.some(({ cells }) =>
+    cells.some((cell) => cellFigure(cell, 'goodput_fraction', 'value').value !== null),
+  );
+  if (!known) return null;
+  const main = largestSeries(panel) ?? panel.series[0]!;
+  const highest = highestWithin(main);
+  const base = panel.series.find(({ adapters, arm }) => adapters === 0 && arm === main.arm);
+  const beside = base === undefined || base === main ? '' : `; the base model: ${limitText(panel, base)}`;
   return {
-    title: 'Goodput',
-    headline: figureText(cellFigure(best.cell, 'goodput', 'value')),
-    caption: `requests per second within every SLO, ${best.series.label} at ${place(panel, best.cell)}`,
-    columns: ['adapters', 'best', loadColumn(panel)],
+    title: `Highest load within the SLO${main.adapters === 0 ? '' : `, ${main.label}`}`,
+    headline: highest === null ? 'none' : `${highest === main.cells.at(-1) ? '≥ ' : ''}${loadOf(highest.at)}`,
+    interval: '',
+    caption: `${highest === null ? 'of the loads measured' : loadWord(panel)}: ${sloRule}${beside}`,
+    columns: ['adapters', 'highest', 'share', 'goodput/s'],
     rows: thinned(panel.series).map((series) => {
-      const own = bestCell(panel, 'goodput', [series]);
+      const cell = highestWithin(series);
       return [
         series.label,
-        own === null ? NONE : figureText(cellFigure(own.cell, 'goodput', 'value')),
-        own === null ? NONE : String(loadOf(own.cell.at)),
+        limitText(panel, series),
+        cell === null ? NONE : figureText(cellFigure(cell, 'goodput_fraction', 'value')),
+        cell === null ? NONE : figureText(cellFigure(cell, 'goodput', 'value')),
       ];
     }),
   };
 }
 
+const loadWord = (panel: Panel): string =>
+  panel.loadKind === 'concurrency' ? 'requests at a time' : 'requests sent per second';
+
+/** The last load, from the lowest on, at which all are within. */
+function highestWithin(series: Series): CellResult | null {
+  const breaks = series.cells.findIndex((cell) => !isWithinSlo(cell));
+  return series.cells.slice(0, breaks === -1 ? undefined : breaks).at(-1) ?? null;
+}
+
+function limitText(panel: Panel, series: Series): string {
+  const cell = highestWithin(series);
+  if (cell === null) return 'none measured';
+  return `${loadOf(cell.at) === panel.loads.at(-1) ? '≥ ' : ''}${loadOf(cell.at)}`;
+}
+
+/** What a request waits whose adapter is not on the device; null where none did. */
+function coldStart(panel: Panel): Card | null {
+  const cells = panel.series
+    .flatMap((series) => series.cells.map((cell) => ({ series, cell })))
+    .filter(({ cell }) => cellFigure(cell, 'ttft_cold', 'p50').value !== null);
+  const last = cells.at(-1);
+  if (last === undefined) return null;
+  const wait = cellFigure(last.cell, 'adapter_load', 'p50');
+  const cold = cellFigure(last.cell, 'ttft_cold', 'p50');
+  const warm = cellFigure(last.cell, 'ttft_warm', 'p50');
+  const at = `${last.series.label} at ${place(panel, last.cell)}`;
+  return {
+    title: 'Cold start of an adapter',
+    headline: figureText(wait.value === null ? cold : wait),
+    interval: '',
+    caption:
+      wait.value === null
+        ? `ms, TTFT p50 of requests whose adapter was not on the device, ${at}`
+        : `ms, p50 of the wait for an adapter that is not on the device, ${at}; TTFT p50 ${figureText(cold)} ms cold, ${figureText(warm)} ms warm`,
+    columns: ['adapters', 'load', 'cold', 'warm', 'wait'],
+    rows: thinned(cells).map(({ series, cell }) => [
+      series.label,
+      String(loadOf(cell.at)),
+      ...(['ttft_cold', 'ttft_warm', 'adapter_load'] as const).map((metric) =>
+        figureText(cellFigure(cell, metric, 'p50')),
+      ),
+    ]),
+  };
+}
+
+/** Cards of one panel. */
 export function cardsOf(panel: Panel): Card[] {
   const largest = largestSeries(panel);
   const comparable = largest?.cells.some((cell) =>
@@ -164,16 +249,52 @@ export function cardsOf(panel: Panel): Card[] {
   );
   const series = largest ?? panel.series[0];
   if (series === undefined) return [];
-  const extra = goodput(panel);
+  const [slo, cold] = [withinSlo(panel), coldStart(panel)];
   if (largest === null || !comparable) {
-    const cards = [absolute(panel, series, 'ttft'), absolute(panel, series, 'tpot'), bestThroughput(panel)];
-    return extra === null ? cards : [...cards, extra];
+    const rest = [slo, cold].filter((card) => card !== null);
+    return [absolute(panel, series, 'ttft'), absolute(panel, series, 'tpot'), bestThroughput(panel), ...rest].slice(
+      0,
+      4,
+    );
   }
-  return [
-    latencyCost(panel, largest, 'tpot'),
-    latencyCost(panel, largest, 'ttft'),
-    throughputCost(panel, largest),
-    // Who set an SLO wants to know how much the server does within it.
-    extra ?? bestThroughput(panel),
-  ];
+  const rest = [slo, cold, throughputCost(panel, largest), bestThroughput(panel)].filter((card) => card !== null);
+  return [latencyCost(panel, largest, 'tpot'), latencyCost(panel, largest, 'ttft'), ...rest].slice(0, 4);
+}
+
+/** Cards of the whole result: those of its one panel, its panels beside each other, or B against A. */
+export function answerOf(result: Result, panels: readonly Panel[]): Card[] {
+  const [only] = panels;
+  if (only === undefined) return [];
+  if (isCompared(result)) return againstA(result, panels);
+  return panels.length === 1 ? cardsOf(only) : acrossPanels(panels);
+}
+
+/** What sets the panels apart is the sweep's own question: the highest cost among them, and each one's. */
+function acrossPanels(panels: readonly Panel[]): Card[] {
+  const kinds = COSTS.filter(({ metric, stat }) => stat !== 'p99' || metric === 'tpot').map((kind) => {
+    const all = panels.flatMap((panel) => {
+      const series = largestSeries(panel);
+      const busiest = series && busiestCost(panel, series, kind.metric, kind.stat);
+      return series === null || busiest === null ? [] : [{ panel, series, ...busiest }];
+    });
+    return { kind, all };
+  });
+  return kinds
+    .flatMap(({ kind, all }): Card[] => {
+      if (all.length === 0) return [];
+      // Of a rate the lowest is what costs most.
+      const sign = kind.stat === 'value' ? -1 : 1;
+      const worst = all.reduce((a, b) => (sign * b.cost.ratio! > sign * a.cost.ratio! ? b : a));
+      return [
+        {
+          title: `${costTitle(kind)}, highest cost`,
+          headline: costText(worst.cost),
+          interval: intervalOf(worst.cost),
+          caption: `${worst.panel.label}, ${worst.series.label} at ${place(worst.panel, worst.cell)}, over the base model (${changeOf(worst.cost)})`,
+          columns: ['', 'cost', 'interval'],
+          rows: thinned(all).map(({ panel, cost }) => [panel.label, costText(cost), costIntervalText(cost) || NONE]),
+        },
+      ];
+    })
+    .slice(0, 4);
 }

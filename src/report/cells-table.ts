@@ -6,10 +6,11 @@
  */
 import type { At } from '../plan/plan.ts';
 import type { CellResult, Result } from '../result/schema.ts';
+import { costOf, costShown, costText } from './costs.ts';
 import type { NamedMetric } from './metric-names.ts';
 import { METRIC_NAMES } from './metric-names.ts';
 import { NONE } from './numbers.ts';
-import { loadKindOf, loadOf, loadText, serverOf } from './panels.ts';
+import { loadKindOf, loadOf, loadText, type Panel, panelsOf, serverOf } from './panels.ts';
 import { cellCounts, cellFigure, failuresText, figureText, figureWithUnit, type Stat } from './values.ts';
 
 /** What only adapters have says nothing of the base model, so its cells don't count when asking whether it varies. */
@@ -66,6 +67,14 @@ function figureOf(cell: CellResult, metric: NamedMetric, stat: Stat): { text: st
   };
 }
 
+/** What a cell costs beside the base model; nothing for the base model itself. */
+function costCell(panels: readonly Panel[], cell: CellResult): { text: string; title: string } {
+  const panel = panels.find(({ series }) => series.some(({ cells }) => cells.includes(cell)));
+  if (panel === undefined || cell.at.adapters === 0) return { text: NONE, title: 'the base model itself' };
+  const cost = costOf(panel, cell, 'tpot', 'p50');
+  return { text: costText(cost), title: `TPOT p50 ${figureWithUnit(costShown(cost))}` };
+}
+
 /** Some request came for an adapter that was not on the device. */
 export const hasCold = ({ cells }: Pick<Result, 'cells'>): boolean =>
   cells.some((cell) => cellFigure(cell, 'ttft_cold', 'p50').value !== null);
@@ -79,6 +88,8 @@ export function cellsTable(result: Result): CellsTable {
   const severalTargets = new Set(result.cells.map((cell) => serverOf(result, cell))).size > 1;
   const latencies = [...LATENCIES, ...(hasCold(result) ? COLD : [])];
   const withGoodput = result.cells.some((cell) => cellFigure(cell, 'goodput', 'value').value !== null);
+  const panels = panelsOf(result);
+  const withCost = result.cells.some((cell) => costCell(panels, cell).text !== NONE);
   const single: NamedMetric[] = ['output_tokens_per_second', ...(withGoodput ? (['goodput'] as const) : [])];
   return {
     coordinates: [
@@ -97,6 +108,7 @@ export function cellsTable(result: Result): CellsTable {
       })),
       { title: 'throughput', unit: 'tok/s', columns: ['mean'] },
       ...(withGoodput ? [{ title: 'goodput', unit: 'requests/s', columns: ['mean'] }] : []),
+      ...(withCost ? [{ title: 'cost', unit: '× base', columns: ['TPOT p50'] }] : []),
     ],
     rows: result.cells.map((cell) => {
       const counts = cellCounts(cell);
@@ -115,6 +127,7 @@ export function cellsTable(result: Result): CellsTable {
         figures: [
           ...latencies.map((metric) => PERCENTILES.map((stat) => figureOf(cell, metric, stat))),
           ...single.map((metric) => [figureOf(cell, metric, 'value')]),
+          ...(withCost ? [[costCell(panels, cell)]] : []),
         ],
         state: stateText(cell),
       };

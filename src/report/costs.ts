@@ -9,7 +9,7 @@
  * pairs' ratios, which is what the interval is around; with several runs it need not be, to the last digit, the quotient of the
  * two cells' mean figures.
  */
-import { type ComparableRun, figuresOfRun } from '../result/comparable.ts';
+import { type ComparableRun, comparableRun } from '../result/comparable.ts';
 import type { FigureStat } from '../result/figures.ts';
 import type { CellResult } from '../result/schema.ts';
 import { compared, saysNothing } from './compare/ratio.ts';
@@ -75,16 +75,9 @@ export function costOf(panel: Panel, cell: CellResult, metric: string, stat: Sta
 
 /** Runs as `bench compare` takes them; those of one seed are pairs. */
 const runsOf = (cell: CellResult): ComparableRun[] =>
-  figureRuns(cell).map((run) => ({
-    session: '',
-    pair: run.seed,
-    lost: 0,
-    issued: run.counts.issued,
-    doubts: [],
-    figures: figuresOfRun(run),
-  }));
+  figureRuns(cell).map((run) => ({ ...comparableRun(run, ''), pair: run.seed }));
 
-/** "1.25×", "> 1.25×", "–". */
+/** "1.25×", "> 1.25×", "1.25×?" for a doubtful one, "–". */
 export const costText = (cost: Cost): string =>
   cost.ratio === null ? '–' : `${cost.above ? '> ' : ''}${ratioText(cost.ratio)}${cost.doubtful ? '?' : ''}`;
 

@@ -3,7 +3,8 @@
  *
  * A result in, text out. Coordinates are `at.*`; each metric takes one column for each statistic, with its unit in the
  * name: `ttft_p50_ms`. Figures are not rounded. A percentile that is only a lower bound is ">12.3"; one that is missing
- * is empty. Unlike the report's table, runs that did not finish are here as well, with their state.
+ * is empty. Unlike the report's table, runs that did not finish are here as well, with their state. `cell_cost_*` are of the
+ * whole cell, over the base model at the same load, with the ends of their intervals.
  */
 import { stringify } from 'csv-stringify/sync';
 import { METRICS } from '../metrics/registry.ts';
@@ -15,6 +16,9 @@ import {
   type Result,
   type RunResult,
 } from '../result/schema.ts';
+import { COSTS } from './charts/cost.ts';
+import { costOf } from './costs.ts';
+import { panelsOf } from './panels.ts';
 import { runFigure, type Shown, STATS, type Stat } from './values.ts';
 
 const COORDINATES = [
@@ -50,8 +54,10 @@ interface Column {
   of: (cell: CellResult, run: RunResult, replicate: number) => string | number | boolean | null;
 }
 
-const cellOfCsv = (shown: Shown): string | number | null =>
-  shown.value === null ? null : shown.above ? `>${shown.value}` : shown.value;
+const bounded = (value: number | null, above: boolean): string | number | null =>
+  value === null ? null : above ? `>${value}` : value;
+
+const cellOfCsv = (shown: Shown): string | number | null => bounded(shown.value, shown.above);
 
 /** Columns must not come and go with the data, so a latency that no run could give keeps all of its own. */
 const isSpread = (samples: readonly MetricValue[]): boolean =>
@@ -86,6 +92,27 @@ function metricColumns(result: Result): Column[] {
   });
 }
 
+/** What adapters cost, of the cell: the same for all its runs. */
+function costColumns(result: Result): Column[] {
+  const panels = panelsOf(result);
+  const costs = new Map(
+    panels.flatMap((panel) =>
+      panel.series.flatMap(({ cells }) =>
+        cells.map((cell) => [cell, COSTS.map(({ metric, stat }) => costOf(panel, cell, metric, stat))] as const),
+      ),
+    ),
+  );
+  return COSTS.flatMap(({ metric, stat }, i): Column[] => {
+    const name = `cell_cost_${metric}${stat === 'value' ? '' : `_${stat}`}`;
+    const of = (cell: CellResult) => (cell.at.adapters === 0 ? undefined : costs.get(cell)?.[i]);
+    return [
+      { name, of: (cell) => bounded(of(cell)?.ratio ?? null, of(cell)?.above ?? false) },
+      { name: `${name}_low`, of: (cell) => of(cell)?.interval?.[0] ?? null },
+      { name: `${name}_high`, of: (cell) => of(cell)?.interval?.[1] ?? null },
+    ];
+  });
+}
+
 function columnsOf(result: Result): Column[] {
   return [
     { name: 'cell', of: (cell) => cell.id },
@@ -115,6 +142,7 @@ function columnsOf(result: Result): Column[] {
           .join(' '),
     },
     ...metricColumns(result),
+    ...costColumns(result),
   ];
 }
 

@@ -1,9 +1,10 @@
 /**
- * The limits that a scenario set for each request, as the metrics that are judged by them. A result in, milliseconds out; null where
- * it set none. `slo.itl` is judged on tpot (metrics/slo-met.ts).
+ * The limits that a scenario set for each request, as the metrics that are judged by them, and whether a cell is within them. A result
+ * in, milliseconds out; null where it set none. `slo.itl` is judged on tpot (metrics/slo-met.ts).
  */
-import type { Result } from '../result/schema.ts';
+import type { CellResult, Result } from '../result/schema.ts';
 import { durationMs } from '../scenario/units.ts';
+import { cellFigure } from './values.ts';
 
 export type SloMetric = 'ttft' | 'tpot' | 'e2e';
 export type SloLimits = Record<SloMetric, number | null>;
@@ -18,4 +19,15 @@ export function sloOf({ scenario }: Pick<Result, 'scenario'>): SloLimits | null 
     return typeof text === 'string' ? durationMs(text) : null;
   };
   return { ttft: limit('ttft'), tpot: limit('tpot'), e2e: limit('e2e') };
+}
+
+/** Less than all: one slow request in a hundred would decide. More than the 90% that serving papers ask (DistServe, OSDI 2024). */
+const ENOUGH = 0.95;
+
+export const sloRule = `at least ${100 * ENOUGH} % of requests met every limit`;
+
+/** Enough of a cell's requests met every limit; failed ones met none. */
+export function isWithinSlo(cell: CellResult): boolean {
+  const { value, partial } = cellFigure(cell, 'goodput_fraction', 'value');
+  return value !== null && !partial && value >= ENOUGH;
 }

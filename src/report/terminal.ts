@@ -7,9 +7,9 @@
  */
 import type { CellResult, Result } from '../result/schema.ts';
 import { hasCold, rankText } from './cells-table.ts';
-import { costOf, costText } from './costs.ts';
+import { costIntervalText, costOf, costText } from './costs.ts';
 import { NONE } from './numbers.ts';
-import { loadOf, loadText, type Panel, panelsOf, serverOf } from './panels.ts';
+import { isCompared, loadOf, loadText, type Panel, panelsOf, serverOf } from './panels.ts';
 import { standInNotice, trustOf } from './trust.ts';
 import { cellCounts, cellFigure, figureText, type Stat } from './values.ts';
 import { modelsOf, targetPhrase } from './words.ts';
@@ -28,6 +28,8 @@ interface Column {
   onlyWithCold?: boolean;
   /** Left out where one target was measured. */
   onlyWithTwo?: boolean;
+  /** Left out where the scenario has no SLO. */
+  onlyWithSlo?: boolean;
   of: (cell: CellResult, panel: Panel, result: Result) => string;
 }
 
@@ -58,6 +60,18 @@ const COLUMNS: readonly Column[] = [
     head: 'cost',
     spare: 0,
     of: (cell, panel) => (cell.at.adapters === 0 ? NONE : costText(costOf(panel, cell, 'tpot', 'p50'))),
+  },
+  {
+    head: 'interval',
+    spare: 4,
+    of: (cell, panel) =>
+      cell.at.adapters === 0 ? NONE : costIntervalText(costOf(panel, cell, 'tpot', 'p50')).replace('×', '') || NONE,
+  },
+  {
+    head: 'SLO',
+    spare: 5,
+    onlyWithSlo: true,
+    of: (cell) => figureText(cellFigure(cell, 'goodput_fraction', 'value')),
   },
   { head: 'failed', spare: 4, of: (cell) => String(cellCounts(cell).failed) },
 ];
@@ -107,39 +121,24 @@ interface Row {
   panel: Panel;
 }
 
-/** Panels that stand in one table: those of one sweep on two targets. */
 interface Table {
   label: string;
   rows: Row[];
 }
 
-/** Loads together, so that each stands right below the base model it is compared with. */
-const ordered = (panel: Panel): Row[] =>
-  panel.loads.flatMap((load) =>
-    panel.series.flatMap(({ cells }) => cells.filter(({ at }) => loadOf(at) === load).map((cell) => ({ cell, panel }))),
-  );
-
-/** Two targets that are compared have the same cells; each cell stands right below itself on the other. */
-function tablesOf(result: Result): Table[] {
-  const isCompared = result.targets.some(({ arm }) => arm !== undefined);
-  const groups = new Map<string, Panel[]>();
-  for (const panel of panelsOf(result)) {
-    const ids = panel.series.flatMap(({ cells }) => cells.map(({ id }) => id)).sort();
-    const key = isCompared ? ids.join() : panel.id;
-    groups.set(key, [...(groups.get(key) ?? []), panel]);
-  }
-  return [...groups.values()].map((panels) => {
-    const place = new Map(ordered(panels[0]!).map(({ cell }, i) => [cell.id, i]));
-    const rows = panels.flatMap(ordered).sort((a, b) => place.get(a.cell.id)! - place.get(b.cell.id)!);
-    return { label: sharedLabel(panels), rows };
-  });
-}
-
-/** What all of them are about; the target has a column. */
-function sharedLabel(panels: readonly Panel[]): string {
-  const [first, ...others] = panels.map(({ label }) => label.split(' · '));
-  return (first ?? []).filter((words) => others.every((other) => other.includes(words))).join(' · ');
-}
+/**
+ * Loads together, so that each stands right below the base model it is compared with, and of a comparison each cell right below
+ * itself on the other target.
+ */
+const tablesOf = (result: Result): Table[] =>
+  panelsOf(result).map((panel) => ({
+    label: panel.label,
+    rows: panel.loads.flatMap((load) =>
+      panel.series.flatMap(({ cells }) =>
+        cells.filter(({ at }) => loadOf(at) === load).map((cell) => ({ cell, panel })),
+      ),
+    ),
+  }));
 
 const rowTexts = (columns: readonly Column[], { cell, panel }: Row, result: Result): string[] =>
   columns.map((column) => column.of(cell, panel, result));
@@ -164,6 +163,18 @@ function tableLines(
   ];
 }
 
+/** What the interval is made of, as most cells have it. */
+function intervalLegend(result: Result): string {
+  const costs = panelsOf(result).flatMap((panel) =>
+    panel.series.flatMap(({ cells }) => cells.map((cell) => costOf(panel, cell, 'tpot', 'p50'))),
+  );
+  const pairs = Math.max(0, ...costs.filter(({ interval }) => interval !== null).map((cost) => cost.pairs));
+  if (pairs === 0) return '';
+  return pairs > 1
+    ? ` interval: 95 %, by ${pairs} pairs of runs.`
+    : ' interval: what one run of each can tell; how much runs differ is not in it.';
+}
+
 export function summaryTable(result: Result, options: SummaryOptions): string {
   const paint: Paint = (style, text) => (options.color ? `\u001b[${SGR[style]}m${text}\u001b[0m` : text);
   const tables = tablesOf(result);
@@ -172,9 +183,11 @@ export function summaryTable(result: Result, options: SummaryOptions): string {
     ...tables.flatMap(({ rows }) => rows.map((row) => rowTexts(columns, row, result))),
   ];
   const cold = hasCold(result);
-  const two = result.targets.some(({ arm }) => arm !== undefined);
+  const two = isCompared(result);
+  const slo = result.cells.some((cell) => cellFigure(cell, 'goodput_fraction', 'value').value !== null);
   const known = COLUMNS.filter(
-    ({ onlyWithCold, onlyWithTwo }) => (cold || onlyWithCold !== true) && (two || onlyWithTwo !== true),
+    ({ onlyWithCold, onlyWithTwo, onlyWithSlo }) =>
+      (cold || onlyWithCold !== true) && (two || onlyWithTwo !== true) && (slo || onlyWithSlo !== true),
   );
   const columns = fitting(known, rowsOf, options.width);
   const widths = widthOf(rowsOf(columns));
@@ -186,8 +199,9 @@ export function summaryTable(result: Result, options: SummaryOptions): string {
   const coldLegend = cold
     ? ' cold: TTFT of requests whose adapter was not on the device; load: their wait for it.'
     : '';
-  const legend = 'Times in ms. cost: TPOT p50 relative to the base model at the same load.';
+  const legend = `Times in ms. cost: TPOT p50 relative to the base model at the same load.${columns.some(({ head }) => head === 'interval') ? intervalLegend(result) : ''}`;
   const anyAbove = rowsOf(columns).some((row) => row.some((text) => text.startsWith('>')));
+  const anyDoubtful = rowsOf(columns).some((row) => row.some((text) => text.endsWith('?')));
   const anyPartial = rowsOf(columns).some((row) => row.some((text) => text.endsWith('†')));
   const say = (text: string): string[] => wrapped(plainText(text), options.width);
   return [
@@ -197,7 +211,11 @@ export function summaryTable(result: Result, options: SummaryOptions): string {
     ...tables.flatMap((table) => tableLines(table, columns, { result, widths, paint })),
     '',
     ...say(
-      legend + coldLegend + (anyAbove ? ' >: falls among failed requests.' : '') + (anyPartial ? ' †: cut short.' : ''),
+      legend +
+        coldLegend +
+        (anyAbove ? ' >: falls among failed requests.' : '') +
+        (anyPartial ? ' †: cut short.' : '') +
+        (anyDoubtful ? ' ?: doubtful.' : ''),
     ).map((text) => paint('dim', text)),
     ...say(trust.headline).map((text) =>
       paint(trust.level === 'good' ? 'green' : trust.level === 'care' ? 'yellow' : 'red', text),

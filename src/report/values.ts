@@ -140,7 +140,8 @@ export function figureText(shown: Shown): string {
 /** The figure with its unit, and how well it is known: "12.3 ms (11.9 to 12.8 over 3 runs)", "12.3 ms (99 % interval 11.9 to 12.8)". */
 export function figureWithUnit(shown: Shown): string {
   if (shown.value === null) return shown.reason === null ? NONE : `${NONE} (${shown.reason})`;
-  const unit = shown.unit === 'ratio' || shown.unit === '' ? '' : ` ${shown.unit}`;
+  const unit =
+    shown.unit === 'ratio' || shown.unit === '' ? '' : `${shown.unit.startsWith('×') ? '' : ' '}${shown.unit}`;
   return `${figureText(shown)}${unit}${spreadText(shown)}`;
 }
 

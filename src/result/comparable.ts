@@ -104,14 +104,14 @@ function ofResult(result: Result, path: string, { arm = null, asAiperf = false }
       return {
         key: cell.id,
         at: cell.at,
-        runs: done.map((run) => ofRun(run, result.session, figuresOf(cell, run))),
+        runs: done.map((run) => comparableRun(run, result.session, figuresOf(cell, run))),
         unfinished: runs.length - done.length,
       };
     }),
   };
 }
 
-function ofRun(run: RunResult, session: string, figures: Figures): ComparableRun {
+export function comparableRun(run: RunResult, session: string, figures: Figures = figuresOfRun(run)): ComparableRun {
   const { valid, reasons, clientError } = run.validity;
   const doubts = [
     ...(valid ? [] : reasons.length === 0 ? ['invalid'] : reasons),

@@ -18,7 +18,16 @@ const charts = (result: typeof cold) => percentileGroups(panelsOf(result)[0]!).m
 
 describe('cold starts', () => {
   it('have columns in the table of cells, with reasons where a figure is missing', () => {
-    expect(titles(cold)).toEqual(['TTFT', 'ITL', 'TPOT', 'TTFT cold', 'TTFT warm', 'adapter load', 'throughput']);
+    expect(titles(cold)).toEqual([
+      'TTFT',
+      'ITL',
+      'TPOT',
+      'TTFT cold',
+      'TTFT warm',
+      'adapter load',
+      'throughput',
+      'cost',
+    ]);
     const { rows, groups } = cellsTable(cold);
     for (const row of rows) expect(row.figures).toHaveLength(groups.length);
     const load = (row: (typeof rows)[number]) => row.figures[titles(cold).indexOf('adapter load')]![0]!;
@@ -46,7 +55,7 @@ describe('cold starts', () => {
     ['all are warm', warm],
     ['the server says nothing', silent],
   ])('are not mentioned where %s', (_, result) => {
-    expect(titles(result)).toEqual(['TTFT', 'ITL', 'TPOT', 'throughput']);
+    expect(titles(result)).toEqual(['TTFT', 'ITL', 'TPOT', 'throughput', 'cost']);
     expect(charts(result).join()).not.toContain('adapter');
     expect(summaryTable(result, { width: 160, color: false })).not.toContain('cold');
   });

@@ -82,7 +82,13 @@ describe('cost', () => {
     setP50(result, 1, 0, 50);
     const panel = panelsOf(result)[0]!;
     const cost = costOf(panel, panel.series[1]!.cells[0]!, 'tpot', 'p50');
-    expect(cost).toMatchObject({ ratio: expect.closeTo(1.25, 12), above: false, pairs: 1, doubtful: false, reason: null });
+    expect(cost).toMatchObject({
+      ratio: expect.closeTo(1.25, 12),
+      above: false,
+      pairs: 1,
+      doubtful: false,
+      reason: null,
+    });
     expect(costText(cost)).toBe('1.25×');
     expect(baseCellOf(panel, panel.series[1]!.cells[0]!)?.id).toBe('c1');
   });
@@ -104,7 +110,7 @@ describe('cost', () => {
     expect(cost.pairs).toBe(2);
     expect(showsNoCost(cost)).toBe(true);
     expect(costIntervalText(cost)).toBe('0.66 to 2.00×');
-    expect(figureWithUnit(costShown(cost))).toBe('1.15 × base (95 % interval 0.661 to 2.00)');
+    expect(figureWithUnit(costShown(cost))).toBe('1.15× base (95 % interval 0.661 to 2.00)');
   });
 
   test('of one run each lies in what their own intervals allow, and nowhere known without them', () => {

@@ -44,7 +44,7 @@ describe('a cell’s figure', () => {
     cell.runs[1]!.state = 'failed';
     expect(cellFigure(cell, 'ttft', 'p99')).toMatchObject({
       value: 100,
-      spread: { of: 'within the run' },
+      spread: null,
       runs: 1,
       partial: false,
     });

@@ -21,6 +21,7 @@ import { type Panel, panelsOf } from '../panels.ts';
 import { sloOf } from '../slo.ts';
 import { groupMarkup, histogramsMarkup } from './chart-sections.ts';
 import { cellsSection, environmentSection, glossarySection } from './details.ts';
+import { exactSection } from './exact-section.ts';
 import { exploreSection } from './explore-section.ts';
 import { html, type Markup, trusted } from './markup.ts';
 import { packedBlock } from './packed.ts';
@@ -72,11 +73,12 @@ ${groups.map((group) => groupMarkup(group, drawings, numberOf))}</section>`;
   );
 
   const steps = stepTimeSection(result);
+  const counted = exactSection(result);
   const body = html`<main>
 ${heading(result)}
 ${verdict === null ? null : verdictSection(verdict)}
 ${trustSection(result)}
-<nav aria-label="Contents"><a href="#answer">The answer</a>${panelLinks}${explore === null ? null : html`<a href="#explore" class="scripted" hidden>Explore</a>`}<a href="#cells">Every cell</a>${steps === null ? null : html`<a href="#steps">A step’s time</a>`}<a href="#histograms">Histograms</a><a href="#words">What the figures mean</a><a href="#environment">Where and how</a></nav>
+<nav aria-label="Contents"><a href="#answer">The answer</a>${panelLinks}${explore === null ? null : html`<a href="#explore" class="scripted" hidden>Explore</a>`}<a href="#cells">Every cell</a>${steps === null ? null : html`<a href="#steps">A step’s time</a>`}${counted === null ? null : html`<a href="#counted">Counted work</a>`}<a href="#histograms">Histograms</a><a href="#words">What the figures mean</a><a href="#environment">Where and how</a></nav>
 ${answerSection(
   result,
   panels.map(({ panel }) => panel),
@@ -85,6 +87,7 @@ ${panelSections}
 ${explore === null ? null : exploreSection()}
 ${cellsSection(result)}
 ${steps}
+${counted}
 <section id="histograms"><h2>Histograms of every cell</h2><p class="lead">All cells share an axis, so that a distribution that moved can be seen to have moved. Dashed lines mark p50 and p99.</p>
 ${histogramSections}</section>
 ${glossarySection()}

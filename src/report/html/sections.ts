@@ -5,11 +5,11 @@
  * by `words.ts` and `trust.ts`.
  */
 import type { Result } from '../../result/schema.ts';
-import { bestCell, type Card, cardsOf, largestSeries } from '../answer.ts';
+import { answerOf, bestCell, type Card, largestSeries } from '../answer.ts';
 import type { Table } from '../charts/chart.ts';
 import { COSTS, costTitle } from '../charts/cost.ts';
 import { costOf, costText } from '../costs.ts';
-import { loadText, type Panel } from '../panels.ts';
+import { isCompared, loadText, type Panel } from '../panels.ts';
 import { standInNotice, trustOf } from '../trust.ts';
 import { cellFigure, figureText } from '../values.ts';
 import {
@@ -26,7 +26,7 @@ import { html, type Markup } from './markup.ts';
 export function heading(result: Result): Markup {
   const targets = [...new Set(result.targets.map((target) => targetPhrase(result, target)))];
   return html`<header class="top">
-<p class="brand">lorabench <span>${result.scenario.name}</span></p>
+<p class="brand">lorabench <span>${result.scenario.name} · <time datetime="${result.createdAt}">${datePhrase(result.createdAt)}</time></span></p>
 <h1>${result.scenario.description ?? result.scenario.name}</h1>
 <dl class="facts">
 <div><dt>Model</dt><dd>${modelsOf(result).join(', ')}</dd></div>
@@ -34,7 +34,6 @@ export function heading(result: Result): Markup {
 <div><dt>Load</dt><dd>${loadPhrase(result)}; ${lengthsPhrase(result)}</dd></div>
 <div><dt>Served by</dt><dd>${targets.join('; ')}</dd></div>
 <div><dt>Machine</dt><dd>${machinePhrase(result)}</dd></div>
-<div><dt>When</dt><dd><time datetime="${result.createdAt}">${datePhrase(result.createdAt)}</time></dd></div>
 </dl>
 </header>`;
 }
@@ -72,18 +71,17 @@ export const cardsMarkup = (cards: readonly Card[]): Markup => html`<div class="
 ${cards.map(
   (
     card,
-  ) => html`<article class="card"><h3>${card.title}</h3><p class="figure">${card.headline}</p><p class="caption">${card.caption}</p>
+  ) => html`<article class="card"><h3>${card.title}</h3><p class="figure">${card.headline}</p>${card.interval === '' ? null : html`<p class="interval">${card.interval}</p>`}<p class="caption">${card.caption}</p>
 <table><thead><tr>${card.columns.map((column) => html`<th scope="col">${column}</th>`)}</tr></thead><tbody>${card.rows.map((row) => html`<tr>${row.map((text, i) => (i === 0 ? html`<th scope="row">${text}</th>` : html`<td>${text}</td>`))}</tr>`)}</tbody></table></article>
 `,
 )}</div>`;
 
-/** One panel: its cards. Several: a line each, since different models or ranks are not to be mixed in one figure. */
+/** Cards first; several panels also have a line each, since different models or ranks are not to be mixed in one figure. */
 export function answerSection(result: Result, panels: readonly Panel[]): Markup {
   const about = result.standIn === null ? '' : ', for the stand-in';
-  const [only] = panels;
-  if (only === undefined) return html``;
-  const body = panels.length === 1 ? cardsMarkup(cardsOf(only)) : tableMarkup(comparison(panels), 'The answer');
-  return html`<section id="answer"><h2>The answer${about}</h2>${body}</section>`;
+  if (panels.length === 0) return html``;
+  const table = panels.length === 1 || isCompared(result) ? null : tableMarkup(comparison(panels), 'The answer');
+  return html`<section id="answer"><h2>The answer${about}</h2>${cardsMarkup(answerOf(result, panels))}${table}</section>`;
 }
 
 function comparison(panels: readonly Panel[]): Table {

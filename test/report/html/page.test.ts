@@ -256,6 +256,24 @@ describe('what it says', () => {
       },
     ],
     [
+      'counted work',
+      () => {
+        const one = resultFixture({ adapters: [0, 8], concurrency: [4], requests: 6 });
+        Object.assign(one.cells[1]!.runs[0]!, {
+          exact: { dispatches: 12345, dispatches_per_step: 61.25 },
+          exactFor: 'SwiftShader <portable>',
+        });
+        return one;
+      },
+      (body) => {
+        expect(body).toContain('c2 is 8 adapters, concurrency 4');
+        expect(body).toContain('SwiftShader &lt;portable&gt;');
+        expect(body).toMatch(/dispatches: kernels started<\/th><td>dispatches<\/td><td>12,345</);
+        expect(body).toMatch(/dispatches_per_step: [^<]*<\/th><td>dispatches<\/td><td>61\.3</);
+        expect(body).not.toContain('padded_rows');
+      },
+    ],
+    [
       'several runs',
       () => resultFixture({ adapters: [0, 8], repeats: 2, requests: 6 }),
       (body) => {
