@@ -2,7 +2,7 @@
  * Bytes that say when they were sent, to every thread that measures: how late a thread stamps what arrives is then known
  * while it measures, whatever the reason (its own streams, the garbage collector, a busy machine).
  *
- * In: threads connect over loopback, as streams do. Out: to each, 40 times a second, the time of sending as a float64 of
+ * In: threads connect over loopback, as streams do. Out: to each, 43 times a second, the time of sending as a float64 of
  * nanoseconds on the common clock. The sender is the main thread, which has no streams: when it is late itself, it sends
  * later and says so, and nothing is blamed on the threads.
  */

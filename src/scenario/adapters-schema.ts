@@ -12,7 +12,7 @@ const popularity = z.union(
     z
       .string(POPULARITY_EXPECTED)
       .regex(/^zipf\((\d+(\.\d+)?)\)$/, POPULARITY_EXPECTED)
-      .describe('zipf(s): the k-th adapter is asked for in proportion to 1/k^s.'),
+      .meta({ description: 'zipf(s): the k-th adapter is asked for in proportion to 1/k^s.', examples: ['zipf(1.5)'] }),
     z.record(z.string(), positive, POPULARITY_EXPECTED).describe('Adapter name to weight.'),
   ],
   { error: POPULARITY_EXPECTED },
@@ -29,10 +29,10 @@ const kindMix = z.strictObject({
   mix: z
     .strictObject(
       {
-        lora: positive.optional().describe('Share of plain LoRA.'),
-        dora: positive.optional().describe('Share of DoRA.'),
-        vera: positive.optional().describe('Share of VeRA.'),
-        tied: positive.optional().describe('Share of Tied-LoRA.'),
+        lora: positive.optional().describe('Share of plain LoRA. Default: none of it.'),
+        dora: positive.optional().describe('Share of DoRA. Default: none of it.'),
+        vera: positive.optional().describe('Share of VeRA. Default: none of it.'),
+        tied: positive.optional().describe('Share of Tied-LoRA. Default: none of it.'),
       },
       '{kind: share, ..}',
     )
@@ -49,15 +49,19 @@ export const adapters = z
     {
       rank: axis(rank, 'a rank or {mix: {8: 1, 64: 1}}')
         .optional()
-        .describe('Axis. LoRA rank; {mix: {8: 1, 64: 1}} puts several ranks into one cell.'),
+        .describe(
+          'Axis. LoRA rank; {mix: {8: 1, 64: 1}} puts several ranks into one cell. Default: none; the engine needs it where count is above 0.',
+        ),
       count: axis(whole(0), 'a number of adapters')
         .optional()
         .describe(
-          "Axis. Adapters live at once; 0 is the base model alone, which the other adapter axes don't multiply.",
+          "Axis. Adapters live at once; 0 is the base model alone, which the other adapter axes don't multiply. Default: none; required.",
         ),
       popularity: axis(popularity, POPULARITY_EXPECTED)
         .optional()
-        .describe('Axis. How requests spread over the adapters. Default uniform.'),
+        .describe(
+          'Axis. How requests spread over the adapters. uniform: each equally likely; round_robin: in turn; distinct: all of them in a new random order each round; identical: always the first; zipf(s): the k-th in proportion to 1/k^s; or weights by name. Default uniform.',
+        ),
       base_share: axis(share, 'a share from 0 to 1')
         .optional()
         .describe('Axis. Share of requests that name no adapter, 0 to 1. Default 0.'),
@@ -91,10 +95,25 @@ export const adapters = z
           { error: 'a list of names, or {16: [a1, ..], 64: [..]} by rank' },
         )
         .optional()
-        .describe("An endpoint's adapters: a list, or lists by rank. Default: those the server shows."),
+        .describe("An endpoint's adapters: a list, or lists by rank. Default []: those the server shows."),
     },
     '{count: .., rank: .., ..}',
   )
-  .meta({ id: 'adapters' });
+  .meta({
+    id: 'adapters',
+    examples: [
+      {
+        rank: [16, { mix: { 8: 1, 64: 1 } }],
+        count: [0, 8, 32],
+        popularity: ['uniform', 'zipf(1.1)'],
+        base_share: 0.1,
+        kind: 'lora',
+        mode: 'dynamic',
+        residency: 'warm',
+        modules: ['q', 'v'],
+      },
+      { rank: [8, 64], count: [0, 2], names: { 8: ['a1', 'a2'], 64: ['b1', 'b2'] }, popularity: 'round_robin' },
+    ],
+  });
 
 export type PopularityInput = z.input<typeof popularity>;

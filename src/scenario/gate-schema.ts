@@ -49,7 +49,11 @@ const at = z
     },
     '{adapters: 32, ..}',
   )
-  .meta({ id: 'at' });
+  .meta({
+    id: 'at',
+    description: 'Coordinates of cells. What is not named may be anything; of a list, any.',
+    examples: [{ adapters: 32, concurrency: [4, 8] }],
+  });
 
 const common = {
   metric: z
@@ -90,7 +94,18 @@ const threshold = z
     ],
     { error: THRESHOLD_EXPECTED },
   )
-  .meta({ id: 'threshold' });
+  .meta({
+    id: 'threshold',
+    description: 'One thing that must hold.',
+    examples: [
+      'ttft.p99 < 400ms',
+      { metric: 'tpot.p50', max_increase: '5%', at: { adapters: [8, 32] } },
+      { metric: 'output_tokens_per_second', max_decrease: '3%', severity: 'report' },
+      { metric: 'e2e.p99', below: '10s' },
+      { metric: 'goodput_fraction', above: '0.99' },
+      { metric: 'dispatches_per_step', exact: true },
+    ],
+  });
 
 export const gate = z
   .strictObject(
@@ -103,7 +118,9 @@ export const gate = z
         ),
       on_inconclusive: oneOf(['fail', 'warn'])
         .optional()
-        .describe('What it means if the last look cannot tell: exit 3 (fail, the default), or 0 with a warning.'),
+        .describe(
+          'What it means if the last look cannot tell: fail is exit 3, warn is 0 with a warning. Default fail.',
+        ),
       alpha: z
         .number('a number above 0, at most 0.2')
         .positive('a number above 0, at most 0.2')
@@ -121,4 +138,14 @@ export const gate = z
     },
     '{thresholds: [..]}',
   )
-  .meta({ id: 'gate' });
+  .meta({
+    id: 'gate',
+    examples: [
+      {
+        thresholds: ['ttft.p99 < 400ms', { metric: 'tpot.p50', max_increase: '5%' }],
+        on_inconclusive: 'fail',
+        alpha: 0.05,
+        looks: [6, 12, 20],
+      },
+    ],
+  });

@@ -10,27 +10,27 @@ const server = {
   api: oneOf(['completions', 'chat'])
     .optional()
     .describe(
-      "Which of its APIs is driven. Default completions, as the engine is; chat adds the server's template to each prompt.",
+      "Which of its APIs is driven: completions, as the engine's is, or chat, which adds the server's template to each prompt. Default completions.",
     ),
   api_key_env: text('the name of an environment variable')
     .optional()
-    .describe('Environment variable that holds the API key.'),
+    .describe('Environment variable that holds the API key. Default: no key is sent.'),
   headers: z
     .record(z.string(), z.string('text'), '{name: value, ..}')
     .optional()
-    .describe('Headers sent with every request. Secrets do not belong here: see api_key_env.'),
+    .describe('Headers sent with every request. Secrets do not belong here: see api_key_env. Default {}: none.'),
   adapter_path: text('a folder on the server')
     .optional()
     .describe(
-      "Folder on the server's own file system that holds a folder for each adapter: adapters that it lacks are loaded from there, and unloaded at the end (vLLM, SGLang).",
+      "Folder on the server's own file system that holds a folder for each adapter: adapters that it lacks are loaded from there, and unloaded at the end (vLLM, SGLang). Default: none are loaded.",
     ),
   adapter_paths: z
     .record(z.string(), text('a folder on the server'), '{name: /path/on/the/server, ..}')
     .optional()
-    .describe('The same for single adapters, by name.'),
+    .describe('The same for single adapters, by name. Default {}: none.'),
   metrics_url: text('a URL such as http://host:9400/metrics')
     .optional()
-    .describe('Page of Prometheus metrics, if it is not where servers have it.'),
+    .describe('Page of Prometheus metrics, if it is not where servers have it. Default: looked for beside the URL.'),
   tokenizer: text('a model preset or a folder')
     .optional()
     .describe(
@@ -49,7 +49,20 @@ export const target = z
           url: text('a URL such as http://host:8000/v1').describe('Base URL of an OpenAI-compatible server.'),
           ...server,
         })
-        .describe('A server that runs already.'),
+        .meta({
+          description: 'A server that runs already.',
+          examples: [
+            {
+              url: 'http://host:8000/v1',
+              api: 'completions',
+              api_key_env: 'MY_KEY',
+              headers: { 'x-team': 'serving' },
+              tokenizer: 'llama-3-8b',
+              adapter_path: '/adapters',
+              metrics_url: 'http://host:8000/metrics',
+            },
+          ],
+        }),
       z
         .strictObject({
           command: z
@@ -71,10 +84,25 @@ export const target = z
           env: z
             .record(z.string(), z.string('text'), '{NAME: value, ..}')
             .optional()
-            .describe("Environment variables for it, beside bench's own. Secrets do not belong here."),
+            .describe(
+              "Environment variables for it, beside bench's own. Secrets do not belong here. Default {}: none.",
+            ),
           ...server,
         })
-        .describe('A server that bench starts and stops.'),
+        .meta({
+          description: 'A server that bench starts, waits for, and stops with all its children at the end.',
+          examples: [
+            {
+              command: ['vllm', 'serve', 'my-model', '--port', '8000', '--enable-lora'],
+              ready: 'http://127.0.0.1:8000/health',
+              ready_timeout: '10m',
+              url: 'http://127.0.0.1:8000/v1',
+              cwd: '/srv',
+              env: { CUDA_VISIBLE_DEVICES: '0' },
+              adapter_paths: { sql: '/adapters/sql-v2' },
+            },
+          ],
+        }),
     ],
     { error: 'engine, {url: http://host:8000/v1, ..} or {command: [..], ready: URL}' },
   )

@@ -108,7 +108,10 @@ function arrivalsOf({ load, prompt }: Cell, seed: number): Iterator<number, void
       return constantArrivals(rate);
     case 'poisson':
       return poissonArrivals(rate, rngOf(seed, 'arrivals'));
-    default:
-      return gammaArrivals(rate, Number(/\((.+)\)/.exec(arrivals)?.[1]), rngOf(seed, 'arrivals'));
+    default: {
+      const shape = /^gamma\((.+)\)$/.exec(arrivals)?.[1];
+      if (shape === undefined) throw new TypeError(`no arrivals "${arrivals}"`);
+      return gammaArrivals(rate, Number(shape), rngOf(seed, 'arrivals'));
+    }
   }
 }
