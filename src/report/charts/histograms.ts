@@ -1,7 +1,7 @@
 /**
- * TTFT, ITL and throughput histograms of every cell, from the HDR data.
+ * TTFT, ITL, E2E and throughput histograms of every cell, from the HDR data.
  *
- * A panel in; for each of its cells three charts out, or the reason why one is missing. All cells of a panel share bin
+ * A panel in; for each of its cells four charts out, or the reason why one is missing. All cells of a panel share bin
  * edges, so that a distribution that moved can be seen to have moved. Lines mark p50 and p99 as the tables give them.
  */
 import type { CellResult } from '../../result/schema.ts';
@@ -9,7 +9,7 @@ import { METRIC_NAMES } from '../metric-names.ts';
 import { countText, figure, plural, shareText } from '../numbers.ts';
 import { loadOf, loadText, type Panel, type Series } from '../panels.ts';
 import { cellFigure, figureRuns, figureText } from '../values.ts';
-import type { Chart, Row, Spec, Table } from './chart.ts';
+import type { Chart, Row, Spec } from './chart.ts';
 import { type Bins, binsOf, type Counts, fillBins, mergedCounts } from './histogram-bins.ts';
 import { PLAIN } from './lines.ts';
 import { CONFIG, HISTOGRAM_SIZE, seriesColor } from './theme.ts';
@@ -17,6 +17,7 @@ import { CONFIG, HISTOGRAM_SIZE, seriesColor } from './theme.ts';
 const KINDS = [
   { metric: 'ttft', factor: 1e-6, unit: 'ms', of: 'request', whole: false },
   { metric: 'itl', factor: 1e-6, unit: 'ms', of: 'token', whole: false },
+  { metric: 'e2e', factor: 1e-6, unit: 'ms', of: 'request', whole: false },
   { metric: 'output_tokens_per_second', factor: 1, unit: 'tokens in a second', of: 'second', whole: true },
 ] as const;
 
@@ -27,9 +28,8 @@ export interface CellHistograms {
   series: Series;
   /** "8 adapters, concurrency 4". */
   place: string;
-  /** TTFT, ITL, throughput, in this order. */
+  /** TTFT, ITL, E2E, throughput, in this order. */
   charts: (Chart | { title: string; reason: string })[];
-  table: Table;
 }
 
 interface Decoded {
@@ -138,7 +138,7 @@ function chartOf(
     const [from, to] = [bins.edges[i]!, bins.edges[i + 1]!];
     const share = count / total;
     const tip = `${figure(from)} to ${figure(to)} ${kind.unit}: ${countText(count)} of ${plural(total, kind.of)} (${shareText(share)})`;
-    return [{ from, to, share, tip }];
+    return [{ from, to, count, share, tip }];
   });
   const marks = drawMarks ? marksOf(cell, kind, bins) : [];
   const figures =
@@ -150,26 +150,16 @@ function chartOf(
     unit: `${plural(total, kind.of)}`,
     spec: spec(bins, kind, color, drawMarks),
     rows: [...rows, ...marks],
+    columns: {
+      from: `from (${kind.unit})`,
+      to: `to (${kind.unit})`,
+      count: `${kind.of}s`,
+      share: 'share',
+      name: 'mark',
+      at: 'at',
+    },
     label: `Histogram of ${titleOf(kind)} for ${place}: ${plural(total, kind.of)}, ${figures}.`,
   };
-}
-
-/** Bins that hold anything, metric after metric, as text. */
-function tableOf(parts: { kind: Kind; bins: Bins; filled: number[] }[]): Table {
-  const rows = parts.flatMap(({ kind, bins, filled }) =>
-    filled.flatMap((count, i) =>
-      count === 0
-        ? []
-        : [
-            [
-              titleOf(kind),
-              `${figure(bins.edges[i]!)} to ${figure(bins.edges[i + 1]!)} ${kind.unit}`,
-              countText(count),
-            ],
-          ],
-    ),
-  );
-  return { columns: ['metric', 'from, to', 'count'], rows };
 }
 
 export function histogramsOf(panel: Panel): CellHistograms[] {
@@ -178,7 +168,6 @@ export function histogramsOf(panel: Panel): CellHistograms[] {
   const bins = KINDS.map((kind, k) => sharedBins(decoded[k]!, kind));
   return places.map(({ series, cell }, i) => {
     const place = `${series.label}, ${loadText(panel.loadKind, loadOf(cell.at))}`;
-    const parts: { kind: Kind; bins: Bins; filled: number[] }[] = [];
     const charts = KINDS.map((kind, k): CellHistograms['charts'][number] => {
       const { counts, reason } = decoded[k]![i]!;
       const edges = bins[k];
@@ -186,9 +175,8 @@ export function histogramsOf(panel: Panel): CellHistograms[] {
         return { title: titleOf(kind), reason: reason ?? 'no samples' };
       }
       const filled = fillBins(counts, edges.edges, kind.factor);
-      parts.push({ kind, bins: edges, filled });
       return chartOf(cell, place, kind, series.color, edges, filled, kind.whole === false);
     });
-    return { cell, series, place, charts, table: tableOf(parts) };
+    return { cell, series, place, charts };
   });
 }

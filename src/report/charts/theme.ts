@@ -49,6 +49,7 @@ export const CONFIG: Config = {
   font: 'inherit',
   padding: 2,
   view: { stroke: null },
+  text: { color: 'var(--ink)' },
   axis: {
     labelColor: 'var(--muted)',
     titleColor: 'var(--muted)',

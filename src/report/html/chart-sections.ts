@@ -64,18 +64,12 @@ export function histogramsMarkup(cells: readonly CellHistograms[], drawings: Dra
       cell,
       place,
       charts,
-      table,
     }) => html`<section class="cell" id="${anchorOf(cell)}"><h4>${place} <span>${cell.id}</span></h4>
 <div class="charts">${charts.map((chart) =>
       'reason' in chart
         ? html`<figure><figcaption><b>${chart.title}</b></figcaption><p class="missing">No histogram: ${chart.reason}.</p></figure>`
         : figureMarkup(chart, drawings, numberOf),
-    )}</div>
-${
-  table.rows.length === 0
-    ? null
-    : html`<details class="numbers"><summary>The numbers in these histograms</summary>${tableMarkup(table, `Histograms of ${place}`)}</details>`
-}</section>
+    )}</div></section>
 `,
   )}`;
 }

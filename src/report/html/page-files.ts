@@ -6,7 +6,18 @@
  */
 import { readFileSync } from 'node:fs';
 
-const SCRIPTS = ['state', 'draw', 'download', 'controls', 'legend', 'nav', 'explore', 'slo', 'start'] as const;
+const SCRIPTS = [
+  'state',
+  'draw',
+  'download',
+  'controls',
+  'legend',
+  'nav',
+  'explore',
+  'slo',
+  'distributions',
+  'start',
+] as const;
 
 const read = (name: string): string => readFileSync(new URL(`../page/${name}`, import.meta.url), 'utf8');
 

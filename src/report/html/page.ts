@@ -10,6 +10,7 @@ import type { Result } from '../../result/schema.ts';
 import { cardsOf } from '../answer.ts';
 import type { Chart } from '../charts/chart.ts';
 import { costGroup } from '../charts/cost.ts';
+import { distributionGroup, distributionSpecs, distributionsOf } from '../charts/distributions.ts';
 import { exploreOf, exploreSpecs, NUMBERED } from '../charts/explore.ts';
 import { histogramsOf } from '../charts/histograms.ts';
 import { percentileGroups } from '../charts/percentiles.ts';
@@ -19,8 +20,9 @@ import { tradeOffGroup } from '../charts/trade-off.ts';
 import type { PageData } from '../page/page-data.ts';
 import { type Panel, panelsOf } from '../panels.ts';
 import { sloOf } from '../slo.ts';
-import { groupMarkup, histogramsMarkup } from './chart-sections.ts';
+import { groupMarkup } from './chart-sections.ts';
 import { cellsSection, environmentSection, glossarySection } from './details.ts';
+import { distributionsSection } from './distributions-section.ts';
 import { exactSection } from './exact-section.ts';
 import { exploreSection } from './explore-section.ts';
 import { html, type Markup, trusted } from './markup.ts';
@@ -40,11 +42,12 @@ export async function htmlReport(result: Result, verdict: VerdictFile | null = n
     cost: costGroup(panel),
     latency: percentileGroups(panel),
     tradeOff: tradeOffGroup(panel, slo),
+    distribution: distributionGroup(panel),
     histograms: histogramsOf(panel),
   }));
 
-  const charts: Chart[] = panels.flatMap(({ cost, latency, tradeOff, histograms }) => [
-    ...[cost, ...latency, tradeOff].flatMap((group) => group?.charts ?? []),
+  const charts: Chart[] = panels.flatMap(({ cost, latency, tradeOff, distribution, histograms }) => [
+    ...[cost, ...latency, tradeOff, distribution].flatMap((group) => group?.charts ?? []),
     ...histograms.flatMap((cell) => cell.charts.filter((chart): chart is Chart => 'spec' in chart)),
   ]);
   const numbers = new Map(charts.map((chart, i) => [chart, i]));
@@ -53,7 +56,14 @@ export async function htmlReport(result: Result, verdict: VerdictFile | null = n
     result,
     panels.map(({ panel }) => panel),
   );
-  const drawings = await drawCharts(charts, explore === null ? {} : exploreSpecs());
+  const distributions = distributionsOf(
+    result,
+    panels.map(({ panel }) => panel),
+  );
+  const drawings = await drawCharts(charts, {
+    ...(explore === null ? {} : exploreSpecs()),
+    ...(distributions === null ? {} : distributionSpecs()),
+  });
 
   const several = panels.length > 1;
   const panelSections = panels.flatMap(({ panel, cost, latency, tradeOff }) => {
@@ -67,9 +77,10 @@ ${groups.map((group) => groupMarkup(group, drawings, numberOf))}</section>`;
   const panelLinks = panels
     .slice(0, panelSections.length)
     .map(({ panel }) => html`<a href="#${panel.id}">${several ? titleOf(panel) : 'Charts'}</a>`);
-  const histogramSections = panels.map(
-    ({ panel, histograms }) =>
-      html`${several ? html`<h3>${panel.label}</h3>` : null}${histogramsMarkup(histograms, drawings, numberOf)}`,
+  const distribution = distributionsSection(
+    panels.map(({ panel, distribution: group, histograms }) => ({ panel, group, histograms })),
+    drawings,
+    numberOf,
   );
 
   const steps = stepTimeSection(result);
@@ -78,18 +89,17 @@ ${groups.map((group) => groupMarkup(group, drawings, numberOf))}</section>`;
 ${heading(result)}
 ${verdict === null ? null : verdictSection(verdict)}
 ${trustSection(result)}
-<nav aria-label="Contents"><a href="#answer">The answer</a>${panelLinks}${explore === null ? null : html`<a href="#explore" class="scripted" hidden>Explore</a>`}<a href="#cells">Every cell</a>${steps === null ? null : html`<a href="#steps">A step’s time</a>`}${counted === null ? null : html`<a href="#counted">Counted work</a>`}<a href="#histograms">Histograms</a><a href="#words">What the figures mean</a><a href="#environment">Where and how</a></nav>
+<nav aria-label="Contents"><a href="#answer">The answer</a>${panelLinks}<a href="#distributions">Distributions</a>${explore === null ? null : html`<a href="#explore" class="scripted" hidden>Explore</a>`}<a href="#cells">Every cell</a>${steps === null ? null : html`<a href="#steps">A step’s time</a>`}${counted === null ? null : html`<a href="#counted">Counted work</a>`}<a href="#words">What the figures mean</a><a href="#environment">Where and how</a></nav>
 ${answerSection(
   result,
   panels.map(({ panel }) => panel),
 )}
 ${panelSections}
+${distribution}
 ${explore === null ? null : exploreSection()}
 ${cellsSection(result)}
 ${steps}
 ${counted}
-<section id="histograms"><h2>Histograms of every cell</h2><p class="lead">All cells share an axis, so that a distribution that moved can be seen to have moved. Dashed lines mark p50 and p99.</p>
-${histogramSections}</section>
 ${glossarySection()}
 ${environmentSection(result)}
 <footer><button type="button" id="save" class="scripted" hidden>Save result.json</button><button type="button" id="theme" class="scripted" hidden>Dark</button><span>Written by ${result.tool.name} ${result.tool.version}. This page holds the whole result and loads nothing.</span></footer>
@@ -106,6 +116,7 @@ ${environmentSection(result)}
     })),
     marks: Object.fromEntries(NUMBERED.map((entry) => [entry.series, markOf(entry)])),
     explore,
+    distributions,
   });
 }
 

@@ -1,5 +1,6 @@
 /** What the page's script is given beside the result: everything it draws. Packed by html/packed.ts, read by start.js. */
 import type { Row } from '../charts/chart.ts';
+import type { DistributionData } from '../charts/distributions.ts';
 import type { ExploreData } from '../charts/explore.ts';
 
 export interface PageDrawing {
@@ -22,4 +23,5 @@ export interface PageData {
   /** How a legend shows a series that a chart names by number: attributes of its path. */
   marks: Record<string, Record<string, string>>;
   explore: ExploreData | null;
+  distributions: DistributionData | null;
 }

@@ -97,7 +97,7 @@ function wakeSlo(page) {
     fillTable(
       part('table'),
       'Loads within the limits',
-      ['', 'highest load within', ...loads.values.map(({ text }) => text)],
+      ['cells', 'highest load within', ...loads.values.map(({ text }) => text)],
       rows,
     );
     for (const cell of part('table').querySelectorAll('tbody td')) {

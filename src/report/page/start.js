@@ -72,16 +72,31 @@ function wakePrint() {
   });
 }
 
+/** A link into what is folded away unfolds it. */
+function wakeFolds() {
+  const unfold = () => {
+    const target = location.hash.includes('=')
+      ? null
+      : document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    for (let fold = target?.closest('details'); fold; fold = fold.parentElement?.closest('details')) fold.open = true;
+    target?.scrollIntoView();
+  };
+  addEventListener('hashchange', unfold);
+  if (location.hash !== '') unfold();
+}
+
 async function start() {
   wakeTheme();
   wakeSave();
   wakePrint();
+  wakeFolds();
   wakeNav();
   /** @type {PageData} */
   const data = JSON.parse(await unpacked('data'));
   wakeCharts(data);
   wakeExplore(data);
   wakeSlo(data);
+  wakeDistributions(data);
   for (const hidden of document.querySelectorAll('.scripted')) hidden.removeAttribute('hidden');
   document.documentElement.dataset.ready = 'yes';
 }

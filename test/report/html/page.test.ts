@@ -55,7 +55,7 @@ describe('one offline file', () => {
 });
 
 describe('charts', () => {
-  test('are drawn for readers without JavaScript: three histograms a cell, and each has words', () => {
+  test('are drawn for readers without JavaScript: four histograms a cell, and each has words', () => {
     const data = JSON.parse(page.data['data']!) as ChartData;
     const plots = [
       ...page.body.matchAll(/<div class="plot" data-chart="(\d+)" role="img" aria-label="([^"]+)"><svg /g),
@@ -66,8 +66,8 @@ describe('charts', () => {
       const section = new RegExp(`<section class="cell" id="cell-${cell.target}-${cell.id}">[\\s\\S]*?</section>`).exec(
         page.body,
       )![0];
-      expect(section.match(/<svg [\s\S]*?<path [^>]*d="/g)).toHaveLength(3);
-      for (const name of ['TTFT', 'ITL', 'Throughput']) expect(section).toContain(`Histogram of ${name} for`);
+      expect(section.match(/<svg [\s\S]*?<path [^>]*d="/g)).toHaveLength(4);
+      for (const name of ['TTFT', 'ITL', 'E2E', 'Throughput']) expect(section).toContain(`Histogram of ${name} for`);
     }
   });
 
@@ -83,7 +83,7 @@ describe('charts', () => {
     const shares = data.drawings
       .map(({ rows }) => rows.flatMap(({ share }) => (typeof share === 'number' ? [share] : [])))
       .filter((all) => all.length > 0);
-    expect(shares).toHaveLength(3 * result.cells.length);
+    expect(shares).toHaveLength(4 * result.cells.length);
     for (const all of shares) expect(all.reduce((sum, share) => sum + share, 0)).toBeCloseTo(1, 9);
   });
 
