@@ -11,6 +11,7 @@ import type { MetricInput } from './metric.ts';
 import { perAdapterOf } from './per-adapter.ts';
 import { METRICS } from './registry.ts';
 import { outputTokensOf } from './request-times.ts';
+import { slowestOf } from './slowest.ts';
 import { steadyStateOf } from './steady-state.ts';
 import { timelineOf } from './timeline.ts';
 import { loadedWindow } from './window.ts';
@@ -24,7 +25,10 @@ export interface RunContext {
   runEnd: number;
 }
 
-export type Measured = Pick<RunResult, 'window' | 'counts' | 'errors' | 'metrics' | 'perAdapter' | 'timeline'> & {
+export type Measured = Pick<
+  RunResult,
+  'window' | 'counts' | 'errors' | 'metrics' | 'perAdapter' | 'timeline' | 'slowest'
+> & {
   /** What the metrics were made from, for whoever judges them. */
   input: MetricInput;
 };
@@ -47,6 +51,7 @@ export function measure(records: readonly RequestRecord[], context: RunContext):
     errors: errorsOf(measured),
     metrics,
     perAdapter: perAdapterOf(measured, steady),
+    slowest: slowestOf(measured, runStart),
     timeline: timelineOf(measured, inFlight, runStart, runEnd),
     input,
   };

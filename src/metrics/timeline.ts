@@ -18,7 +18,14 @@ export function timelineOf(
   const stepNs = STEP_MS * 1e6;
   const length = Math.max(1, Math.ceil((runEnd - runStart) / stepNs));
   const zeros = () => new Array<number>(length).fill(0);
-  const timeline = { stepMs: STEP_MS, outputTokens: zeros(), completed: zeros(), failed: zeros(), inFlight: zeros() };
+  const timeline = {
+    stepMs: STEP_MS,
+    from: runStart,
+    outputTokens: zeros(),
+    completed: zeros(),
+    failed: zeros(),
+    inFlight: zeros(),
+  };
   const add = (series: number[], at: number, amount: number) => {
     // What ends with the run belongs to its last second.
     const place = Math.min(length - 1, Math.max(0, Math.floor((at - runStart) / stepNs)));

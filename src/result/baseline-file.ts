@@ -103,7 +103,7 @@ function sessionOf(result: Result, fingerprint: string): KeptSession {
 
 /** Without what no verdict reads. */
 function slim(run: RunResult): RunResult {
-  const { profile: _, ...rest } = run;
+  const { profile: _profile, slowest: _slowest, ...rest } = run;
   const metrics = Object.fromEntries(
     Object.entries(run.metrics).map(([name, metric]) => {
       if (!('hdr' in metric)) return [name, metric];

@@ -253,6 +253,28 @@ export interface StepKindProfile {
   kernels: KernelProfile[];
 }
 
+/** A request that took long, for people to look at: times in ms since it should have been sent. */
+export interface SlowRequest {
+  i: number;
+  adapter: string | null;
+  outcome: RequestRecord['outcome'];
+  error: RequestError | null;
+  /** When it should have been sent, ms since the run began. */
+  at: number;
+  sent: number;
+  firstByte: number | null;
+  /** First and last content. */
+  first: number | null;
+  last: number | null;
+  end: number;
+  promptTokens: number;
+  outputTokens: number | null;
+  /** The longest time between two chunks. */
+  longestGap: { from: number; ms: number } | null;
+  /** What the server said of its own time. */
+  timings: ServerTimings | null;
+}
+
 export interface RunResult {
   /** 0-based within its cell; "c3.0" is the run of a record. Absent in results of earlier versions. */
   replicate?: number;
@@ -288,9 +310,13 @@ export interface RunResult {
   /** The device and kernels that they belong to; absent where there are none. */
   exactFor?: string;
   perAdapter: Record<string, { count: number; ttft: MetricValue; tpot: MetricValue }>;
+  /** Up to ten that took longest, by end and by first token; absent in results of earlier versions. */
+  slowest?: SlowRequest[];
   /** One entry per second from the start of the run: tokens, requests completed and failed, mean in flight. */
   timeline: {
     stepMs: number;
+    /** When it begins, ns since the invocation's origin, as `window`; absent in results of earlier versions. */
+    from?: number;
     outputTokens: number[];
     completed: number[];
     failed: number[];

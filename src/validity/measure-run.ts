@@ -6,7 +6,7 @@ import { judgeRun } from './judge.ts';
 
 export type RunNumbers = Pick<
   RunResult,
-  'window' | 'counts' | 'errors' | 'metrics' | 'perAdapter' | 'timeline' | 'validity'
+  'window' | 'counts' | 'errors' | 'metrics' | 'perAdapter' | 'timeline' | 'slowest' | 'validity'
 >;
 
 export function measureRun(

@@ -55,10 +55,12 @@ export interface ExploreData {
 
 export interface ExploreCell {
   name: string;
+  /** What it is, such as "c3: 8 adapters, concurrency 4". */
+  place: string;
   /** The value of each dimension; null where it has none. */
   at: Record<string, string | null>;
   isB: boolean;
-  /** Points to draw, by the figure's key: rows without x and series. */
+  /** Points to draw, by the figure's key: rows without x, series and tip, with the figure in `words`. */
   points: Record<string, Row>;
 }
 
@@ -223,11 +225,12 @@ function exploreCell(
     const shown = shownOf(panel, cell, key);
     const point = { x: 0, series: '', shown, place };
     if (shown === null || !isDrawable({ ...point, shown })) continue;
-    const { x: _x, series: _series, ...row } = rowOf({ ...point, shown }, title);
+    const { x: _x, series: _series, tip: _tip, ...row } = rowOf({ ...point, shown }, title);
     points[key] = { ...row, words: figureWithUnit(shown) };
   }
   return {
     name: cellName(result, cell),
+    place,
     at: Object.fromEntries(
       dimensions.map(({ key }) => {
         const value = key === 'load' ? loadValue(cell) : cell.at[key as keyof At];

@@ -21,10 +21,13 @@ export type NumberOf = (chart: Chart) => number;
 const attributes = (all: Record<string, string>): Markup =>
   html`${Object.entries(all).map(([name, value]) => html` ${trusted(name)}="${value}"`)}`;
 
-export const legendMarkup = (entries: readonly LegendEntry[]): Markup =>
+export const legendMarkup = (
+  entries: readonly LegendEntry[],
+  isHidden: (entry: LegendEntry) => boolean = () => false,
+): Markup =>
   html`<ul class="legend">${entries.map(
     (entry) =>
-      html`<li data-series="${entry.series}"><svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path${attributes(markOf(entry))}/></svg>${entry.series}</li>`,
+      html`<li data-series="${entry.series}"${isHidden(entry) ? html` hidden` : null}><svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path${attributes(markOf(entry))}/></svg>${entry.series}</li>`,
   )}</ul>`;
 
 export function figureMarkup(chart: Chart, drawings: Drawings, numberOf: NumberOf): Markup {

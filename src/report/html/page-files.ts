@@ -16,6 +16,7 @@ const SCRIPTS = [
   'explore',
   'slo',
   'distributions',
+  'close-up',
   'start',
 ] as const;
 

@@ -9,6 +9,7 @@ import type { VerdictFile } from '../../gate/verdict-file.ts';
 import type { Result } from '../../result/schema.ts';
 import { cardsOf } from '../answer.ts';
 import type { Chart } from '../charts/chart.ts';
+import { closeUpOf, closeUpSpecs } from '../charts/close-up.ts';
 import { costGroup } from '../charts/cost.ts';
 import { distributionGroup, distributionSpecs, distributionsOf } from '../charts/distributions.ts';
 import { exploreOf, exploreSpecs, NUMBERED } from '../charts/explore.ts';
@@ -21,6 +22,7 @@ import type { PageData } from '../page/page-data.ts';
 import { type Panel, panelsOf } from '../panels.ts';
 import { sloOf } from '../slo.ts';
 import { groupMarkup } from './chart-sections.ts';
+import { closeUpSection } from './close-up-section.ts';
 import { cellsSection, environmentSection, glossarySection } from './details.ts';
 import { distributionsSection } from './distributions-section.ts';
 import { exactSection } from './exact-section.ts';
@@ -46,10 +48,12 @@ export async function htmlReport(result: Result, verdict: VerdictFile | null = n
     histograms: histogramsOf(panel),
   }));
 
+  const closeUp = closeUpOf(result);
   const charts: Chart[] = panels.flatMap(({ cost, latency, tradeOff, distribution, histograms }) => [
     ...[cost, ...latency, tradeOff, distribution].flatMap((group) => group?.charts ?? []),
     ...histograms.flatMap((cell) => cell.charts.filter((chart): chart is Chart => 'spec' in chart)),
   ]);
+  if (closeUp !== null) charts.push(...closeUp.charts.map(({ chart }) => chart).filter(({ rows }) => rows.length > 0));
   const numbers = new Map(charts.map((chart, i) => [chart, i]));
   const numberOf = (chart: Chart): number => numbers.get(chart)!;
   const explore = exploreOf(
@@ -63,6 +67,7 @@ export async function htmlReport(result: Result, verdict: VerdictFile | null = n
   const drawings = await drawCharts(charts, {
     ...(explore === null ? {} : exploreSpecs()),
     ...(distributions === null ? {} : distributionSpecs()),
+    ...(closeUp === null ? {} : closeUpSpecs()),
   });
 
   const several = panels.length > 1;
@@ -89,7 +94,7 @@ ${groups.map((group) => groupMarkup(group, drawings, numberOf))}</section>`;
 ${heading(result)}
 ${verdict === null ? null : verdictSection(verdict)}
 ${trustSection(result)}
-<nav aria-label="Contents"><a href="#answer">The answer</a>${panelLinks}<a href="#distributions">Distributions</a>${explore === null ? null : html`<a href="#explore" class="scripted" hidden>Explore</a>`}<a href="#cells">Every cell</a>${steps === null ? null : html`<a href="#steps">A step’s time</a>`}${counted === null ? null : html`<a href="#counted">Counted work</a>`}<a href="#words">What the figures mean</a><a href="#environment">Where and how</a></nav>
+<nav aria-label="Contents"><a href="#answer">The answer</a>${panelLinks}<a href="#distributions">Distributions</a>${explore === null ? null : html`<a href="#explore" class="scripted" hidden>Explore</a>`}${closeUp === null ? null : html`<a href="#close-up">Up close</a>`}<a href="#cells">Every cell</a>${steps === null ? null : html`<a href="#steps">A step’s time</a>`}${counted === null ? null : html`<a href="#counted">Counted work</a>`}<a href="#words">What the figures mean</a><a href="#environment">Where and how</a></nav>
 ${answerSection(
   result,
   panels.map(({ panel }) => panel),
@@ -97,6 +102,7 @@ ${answerSection(
 ${panelSections}
 ${distribution}
 ${explore === null ? null : exploreSection()}
+${closeUp === null ? null : closeUpSection(closeUp, drawings, numberOf)}
 ${cellsSection(result)}
 ${steps}
 ${counted}
@@ -105,18 +111,23 @@ ${environmentSection(result)}
 <footer><button type="button" id="save" class="scripted" hidden>Save result.json</button><button type="button" id="theme" class="scripted" hidden>Dark</button><span>Written by ${result.tool.name} ${result.tool.version}. This page holds the whole result and loads nothing.</span></footer>
 </main>`;
   const { templates, live } = drawings;
+  // The last ones, which the section's own script draws.
+  const own = new Set(closeUp?.charts.map(({ chart }) => chart));
   return document(result, body, {
     templates,
     live,
-    drawings: charts.map((chart, i) => ({
-      template: drawings.drawings[i]!.template,
-      rows: chart.rows,
-      columns: chart.columns ?? {},
-      name: nameOf(chart, i),
-    })),
+    drawings: charts
+      .filter((chart) => !own.has(chart))
+      .map((chart, i) => ({
+        template: drawings.drawings[i]!.template,
+        rows: chart.rows,
+        columns: chart.columns ?? {},
+        name: nameOf(chart, i),
+      })),
     marks: Object.fromEntries(NUMBERED.map((entry) => [entry.series, markOf(entry)])),
     explore,
     distributions,
+    closeUp: closeUp?.data ?? null,
   });
 }
 

@@ -103,6 +103,7 @@ function wakeExplore(page) {
     return [
       {
         ...point,
+        tip: `${cell.place}: ${data.figures.find(({ key }) => key === figure.select.value)?.title} ${point.words}`,
         x,
         order,
         series: `${color % 13}${cell.isB ? 'b' : ''}`,

@@ -1,5 +1,6 @@
 /** What the page's script is given beside the result: everything it draws. Packed by html/packed.ts, read by start.js. */
 import type { Row } from '../charts/chart.ts';
+import type { CloseUpData } from '../charts/close-up.ts';
 import type { DistributionData } from '../charts/distributions.ts';
 import type { ExploreData } from '../charts/explore.ts';
 
@@ -24,4 +25,5 @@ export interface PageData {
   marks: Record<string, Record<string, string>>;
   explore: ExploreData | null;
   distributions: DistributionData | null;
+  closeUp: CloseUpData | null;
 }

@@ -18,7 +18,7 @@ function wakeCharts(data) {
     const figure = place.closest('figure');
     if (figure !== null) offerCsv(figure, () => drawingOf(place));
   }
-  for (const legend of document.querySelectorAll('.group .legend')) {
+  for (const legend of document.querySelectorAll('.group > .legend')) {
     wakeLegend(/** @type {HTMLElement} */ (legend), drawn);
   }
 }
@@ -97,6 +97,7 @@ async function start() {
   wakeExplore(data);
   wakeSlo(data);
   wakeDistributions(data);
+  wakeCloseUp(data);
   for (const hidden of document.querySelectorAll('.scripted')) hidden.removeAttribute('hidden');
   document.documentElement.dataset.ready = 'yes';
 }

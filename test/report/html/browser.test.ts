@@ -121,11 +121,11 @@ describe('the report in a browser', () => {
       HTMLAnchorElement.prototype.click = function () { globalThis.files.push([this.download, globalThis.last.text()]); };
       const create = URL.createObjectURL.bind(URL);
       URL.createObjectURL = (blob) => { globalThis.last = blob; return create(blob); };
-      for (const button of document.querySelectorAll('.csv')) button.click();`);
+      for (const button of document.querySelectorAll('figure:not([hidden]) .csv')) button.click();`);
     const files = await page.evaluate<[string, string][]>(
       'Promise.all(globalThis.files.map(async ([name, text]) => [name, await text]))',
     );
-    expect(files.length).toBe(await page.locator('figure:has(.plot)').count());
+    expect(files.length).toBe(await page.locator('figure:not([hidden]):has(.plot)').count());
     expect(new Set(files.map(([name]) => name)).size).toBe(files.length);
     for (const [name, text] of files) {
       const rows = readCsv(text);
