@@ -2,14 +2,18 @@
 /**
  * The bin: argv in, exit code out. The only file that ends the process, and the only one that hears signals.
  *
- * The first Ctrl-C lets the command stop and keep what was measured; a second one ends at once.
+ * The first Ctrl-C lets a run in progress finish, a second one stops it and keeps what was measured, a third one ends at once. Other
+ * signals stop it, since those who send them do not wait.
  */
 import { runCommandLine } from './commands/command-line.ts';
+import { FinishRequest } from './commands/io.ts';
 import { BenchError, EXIT } from './errors.ts';
 
 const interrupt = new AbortController();
+const finish = new FinishRequest();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
+    if (signal === 'SIGINT' && !interrupt.signal.aborted && finish.ask()) return;
     if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
     interrupt.abort();
   });
@@ -52,6 +56,7 @@ const code = await runCommandLine(process.argv.slice(2), {
   stderr: process.stderr,
   env: process.env,
   signal: interrupt.signal,
+  finish,
 }).catch(tell);
 await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
 process.exit(code);

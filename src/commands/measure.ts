@@ -27,7 +27,9 @@ export interface Measuring<T extends PlanOutcome> {
   quiet: boolean;
 }
 
-export type Recording<T> = Pick<ConductOptions, 'records' | 'progress' | 'signal'> & { onRun: (outcome: T) => void };
+export type Recording<T> = Pick<ConductOptions, 'records' | 'progress' | 'signal' | 'finish'> & {
+  onRun: (outcome: T) => void;
+};
 
 /** @throws BenchError what the runner throws; a folder in which nothing was measured is taken away again */
 export async function measureInto<T extends PlanOutcome>(
@@ -45,6 +47,7 @@ export async function measureInto<T extends PlanOutcome>(
       records,
       progress: show.progress,
       signal: io.signal,
+      ...(io.finish === undefined ? {} : { finish: io.finish }),
       onRun: (outcome) => keepSoFar(join(folder, 'result.json'), asResult(outcome)),
     });
   } catch (error) {

@@ -7,12 +7,12 @@
  */
 import type { Cell, Plan } from '../plan/plan.ts';
 import type { Progress, ProgressEvent } from '../result/progress.ts';
-import type { RunResult } from '../result/schema.ts';
+import type { RequestRecord, RunResult } from '../result/schema.ts';
 import { humanDuration } from '../scenario/units.ts';
 import { LiveFigures } from './live-figures.ts';
 import { figure, plural } from './numbers.ts';
 import { adaptersText, loadKindOf, loadOf, loadText } from './panels.ts';
-import { plainText } from './terminal.ts';
+import { plainText, wrapped } from './terminal.ts';
 import { TimeLeft } from './time-left.ts';
 import { figureText, runFigure } from './values.ts';
 
@@ -60,6 +60,8 @@ class Display {
   #place = '';
   #status = '';
   #run = 0;
+  /** Names of errors that this run has been told to have. */
+  #told = new Set<string>();
   #drawnAt = Number.NEGATIVE_INFINITY;
   #lineAt = 0;
   #isDrawn = false;
@@ -103,6 +105,7 @@ class Display {
   #start({ cell, run, attempt }: Extract<ProgressEvent, { kind: 'run-start' }>): void {
     this.#left?.runStarted(cell, this.#now());
     this.#figures = new LiveFigures();
+    this.#told = new Set();
     this.#run = run.order + 1;
     const total = this.#plan?.runs.length ?? this.#run;
     this.#place = `[${this.#run}/${total}] ${cell.id}${run.arm === undefined ? '' : ` on ${run.arm}`} ${this.#describe(cell)}${attempt > 1 ? `, attempt ${attempt}` : ''}`;
@@ -113,6 +116,7 @@ class Display {
 
   #request({ record, ended, inFlight, total }: Extract<ProgressEvent, { kind: 'request' }>): void {
     this.#figures.add(record);
+    this.#tellFailure(record);
     this.#left?.requestEnded(ended, inFlight);
     const { ttftMs, tpotMs, tokensPerSecond } = this.#figures.figures;
     const parts = [
@@ -123,6 +127,16 @@ class Display {
       ...(this.#figures.failed === 0 ? [] : [`${this.#figures.failed} failed`]),
     ];
     this.#show(parts.join(' · '), ended === total);
+  }
+
+  /** The first of each kind in a run, as it comes; how many there were in the end is in the run's own line. */
+  #tellFailure({ outcome, error, detail, i, adapter }: RequestRecord): void {
+    if (outcome !== 'failed' || error === null || this.#told.has(error)) return;
+    this.#told.add(error);
+    const who = `request ${i}${adapter === null ? '' : ` (${adapter})`}`;
+    const why = detail === undefined ? '' : `: ${detail}`;
+    const text = plainText(`${this.#place}: ${who} failed, ${error}${why}`);
+    this.#line(this.#live ? wrapped(text, this.#room()).join('\n') : text);
   }
 
   /** What sets the cell apart within this plan. */
@@ -172,11 +186,15 @@ class Display {
     if (!this.#live || this.#status === '') return;
     const text = `${this.#place} · ${this.#status}${this.#leftText()}`;
     // A line that wraps could not be taken back, so it is cut, one short of the edge.
-    const room = Math.max(20, (this.#stream.columns ?? 80) - 1);
+    const room = this.#room();
     const cut = text.length > room ? `${text.slice(0, room - 1)}…` : text;
     this.#stream.write(`\r${cut}\u001b[K`);
     this.#drawnAt = this.#now();
     this.#isDrawn = true;
+  }
+
+  #room(): number {
+    return Math.max(20, (this.#stream.columns ?? 80) - 1);
   }
 
   clear(): void {
@@ -190,7 +208,9 @@ function outcomeText(run: RunResult): string {
     run.state === 'done'
       ? plural(run.counts.ok, 'request')
       : `${run.state} after ${plural(run.counts.issued, 'request')}`;
-  const failed = run.counts.failed === 0 ? [] : [`${run.counts.failed} failed`];
+  const names = Object.entries(run.errors).map(([name, count]) => `${name} ${count}`);
+  const why = names.length === 0 ? '' : ` (${plainText(names.join(', '))})`;
+  const failed = run.counts.failed === 0 ? [] : [`${run.counts.failed} failed${why}`];
   const shown = (metric: string, stat: 'p50' | 'value', before: string, after: string): string[] => {
     const one = runFigure(run, metric, stat);
     return one.value === null ? [] : [`${before}${figureText({ ...one, partial: false })}${after}`];

@@ -20,6 +20,7 @@ import { clientLimitedWords } from '../validity/client-error.ts';
 import { ExactDrives } from './exact-drive.ts';
 import { executeRun } from './execute-run.ts';
 import { type Expectation, ExpectedTime, PairTime } from './expected-time.ts';
+import type { FinishRequest } from './finish-request.ts';
 import { LoadTeam } from './load-team.ts';
 import { RecordSink } from './record-sink.ts';
 import { selfCheckFor } from './self-check/self-check-for.ts';
@@ -38,6 +39,8 @@ export interface ConductOptions {
   progress: Progress;
   /** Aborts: stop now, keep what was measured. */
   signal: AbortSignal;
+  /** Asked: finish the run in progress (of a pair both), then stop. */
+  finish?: FinishRequest;
   /** How long an endpoint that went away may take to answer again. */
   comeBackMs?: number;
   /** Called before the first and after each run with everything measured so far. */
@@ -86,6 +89,8 @@ export class Conductor {
   #selfCheck: SelfCheck | null = null;
   #skipped = 0;
   #planned = 0;
+  /** Runs that were planned were not begun, because somebody asked to stop. */
+  #endedEarly = false;
 
   constructor(options: ConductOptions, sides: readonly Side[], team: LoadTeam) {
     this.#options = options;
@@ -157,24 +162,45 @@ export class Conductor {
    */
   async measure(groups: Iterable<readonly PlannedRun[]>): Promise<boolean> {
     for (const group of groups) {
-      const runs = group.map((run) => ({ run, ...this.#placeOf(run) }));
-      if (this.#stopped) return false;
-      if (runs.some(({ side, cell }) => side.servers.isLost(cell))) {
-        this.#skipped += runs.length;
-        continue;
+      if (this.#finishing) {
+        this.#endedEarly = true;
+        return false;
       }
-      const expected = this.#expectationOf(group[0]!, group.length > 1);
-      for (const { side, cell, run } of runs) {
-        if (this.#stopped) return false;
-        await this.#runOne(side, cell, run, expected);
-        if (this.#sink.failure !== null) {
-          this.#failures.push(this.#sink.failure);
-          return false;
-        }
-        if (expected instanceof PairTime) expected.hold();
-      }
+      if (this.#stopped || !(await this.#whole(() => this.#measureGroup(group)))) return false;
     }
     return !this.#stopped;
+  }
+
+  /** @returns false when nothing more can be measured */
+  async #measureGroup(group: readonly PlannedRun[]): Promise<boolean> {
+    const runs = group.map((run) => ({ run, ...this.#placeOf(run) }));
+    if (runs.some(({ side, cell }) => side.servers.isLost(cell))) {
+      this.#skipped += runs.length;
+      return true;
+    }
+    const expected = this.#expectationOf(group[0]!, group.length > 1);
+    for (const { side, cell, run } of runs) {
+      if (this.#stopped) return false;
+      await this.#runOne(side, cell, run, expected);
+      if (this.#sink.failure !== null) {
+        this.#failures.push(this.#sink.failure);
+        return false;
+      }
+      if (expected instanceof PairTime) expected.hold();
+    }
+    return true;
+  }
+
+  /** Once begun it is finished, unless somebody insists: half of a pair says nothing, and half of a run little. */
+  #whole<T>(work: () => Promise<T>): Promise<T> {
+    const { finish, progress } = this.#options;
+    if (finish === undefined) return work();
+    const message = 'finishing what is in progress; Ctrl-C again stops now';
+    return finish.whole(work, () => progress({ kind: 'target', message }));
+  }
+
+  get #finishing(): boolean {
+    return this.#options.finish?.asked === true;
   }
 
   get #stopped(): boolean {
@@ -323,7 +349,7 @@ export class Conductor {
   /** Everything measured so far. `final`: nothing more will be, and an interruption is told. */
   outcome(final = false): PlanOutcome {
     const ids = this.#sides[0]?.plan.cells.map(({ id }) => id) ?? [];
-    const interrupted = final && this.#options.signal.aborted;
+    const interrupted = final && (this.#options.signal.aborted || this.#endedEarly);
     const failures = [
       ...(interrupted ? [new BenchError('INTERRUPTED', 'interrupted; what was measured until then is kept')] : []),
       ...this.#failures,

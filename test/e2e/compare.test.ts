@@ -212,7 +212,7 @@ describe('target: {command: .., ready: ..}', () => {
     const { text, port } = await target({ ttftMs: 300 });
     const running = place.start([place.file('own.yaml', `${own}${text}\n`), '--set', 'measure.requests=200', ...QUICK]);
     await place.measured(running, 'o', 2);
-    running.child.kill('SIGINT');
+    running.child.kill('SIGTERM');
     expect((await running.ended).code).toBe(130);
     await isFree(port);
   });

@@ -1,6 +1,8 @@
 /** `bench` against an endpoint, as a user runs it: files, exit codes, sentences. */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTimedServer, type TimedServer, type TimedServerOptions } from '../support/timed-server.ts';
 import { ENDPOINT_SCENARIO, Workplace } from './bench.ts';
@@ -158,10 +160,38 @@ describe('bench SCENARIO --endpoint', () => {
 describe('when a run is cut short', () => {
   const LONG = ['--set', 'measure.requests=400', '--set', 'adapters.count=0', '--out', 'o'];
 
-  it('Ctrl-C stops now, keeps what was measured, and ends with 130', async () => {
+  it('Ctrl-C finishes the run, keeps it, leaves out the others, and ends with 130', async () => {
+    const server = await serve({ ttftMs: 40, gapMs: 20 });
+    const args = [
+      '--set',
+      'measure.requests=20',
+      '--set',
+      'measure.repeats=3',
+      '--set',
+      'adapters.count=0',
+      '--out',
+      'o',
+    ];
+    const running = place.start([scenario, '--endpoint', server.url, ...args]);
+    await place.measured(running, 'o', 8);
+    running.child.kill('SIGINT');
+    const { code, stderr } = await running.ended;
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/finishing what is in progress; Ctrl-C again stops now/);
+    const runs = place.result('o').cells.flatMap((cell) => cell.runs);
+    expect(runs.length).toBeLessThan(3);
+    for (const { state, counts } of runs) expect([state, counts.ok]).toEqual(['done', 20]);
+    const resumed = await place.bench([scenario, '--endpoint', server.url, ...args.slice(0, -2), '--resume', 'o']);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(place.result('o').cells.flatMap((cell) => cell.runs).length).toBe(3);
+  });
+
+  it('Ctrl-C twice stops now, keeps what was measured, and ends with 130', async () => {
     const server = await serve({ ttftMs: 40, gapMs: 20 });
     const running = place.start([scenario, '--endpoint', server.url, ...LONG]);
     await place.measured(running, 'o', 8);
+    running.child.kill('SIGINT');
+    await sleep(100);
     running.child.kill('SIGINT');
     const { code, stderr } = await running.ended;
     expect(code).toBe(130);

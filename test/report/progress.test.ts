@@ -100,7 +100,7 @@ describe('on a terminal', () => {
       clock.ms += 1000;
       progress({ kind: 'request', cell, record: recordOf(i, 'failed'), ended: i + 1, inFlight: 1, total: null });
     }
-    const lines = text().replaceAll(CLEAR, '').split('\r');
+    const lines = text().replaceAll(CLEAR, '').split(/[\r\n]/);
     expect(lines.length).toBeGreaterThan(3);
     for (const line of lines) expect(line.length).toBeLessThan(40);
     close();
@@ -159,4 +159,27 @@ test('CI=false is no CI', () => {
   progress({ kind: 'run-start', cell, run: plan.runs[0]!, attempt: 1 });
   expect(text()).toContain('\r');
   close();
+});
+
+test('failures are told as they come, the first of each kind, with what drives a terminal taken out', () => {
+  const { progress, text, cell, plan } = watch({ tty: false });
+  progress({ kind: 'run-start', cell, run: plan.runs[0]!, attempt: 1 });
+  const fail = (i: number, error: RequestRecord['error'], detail: string) =>
+    progress({
+      kind: 'request',
+      cell,
+      record: { ...recordOf(i, 'failed'), error, detail },
+      ended: i,
+      inFlight: 1,
+      total: 10,
+    });
+  fail(3, 'http_500', 'out of \u001b[31mmemory');
+  fail(4, 'http_500', 'again');
+  fail(5, 'reset_mid_stream', 'gone');
+  const lines = text()
+    .split('\n')
+    .filter((line) => line.includes('failed,'));
+  expect(lines).toHaveLength(2);
+  expect(lines[0]).toMatch(/^\[1\/\d+\] c1 .*: request 3 failed, http_500: out of \uFFFD\[31mmemory$/);
+  expect(lines[1]).toMatch(/request 5 failed, reset_mid_stream: gone$/);
 });
