@@ -29,4 +29,6 @@ export interface RunArguments extends ScenarioArguments {
   /** Have the engine's work counted in each cell, too. */
   exact: boolean;
   quiet: boolean;
+  /** One JSON document on stdout, and nothing else. */
+  json: boolean;
 }

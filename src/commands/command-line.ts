@@ -174,7 +174,7 @@ const text = { type: 'string', requiresArg: true } as const;
 
 const FLAGS = [
   ...['endpoint', 'model', 'adapters', 'allow-fewer', 'api', 'api-key-env', 'device', 'set', 'out', 'quiet'],
-  ...['resume', 'workers', 'self-check', 'exact', 'client', 'adapter-path'],
+  ...['resume', 'workers', 'self-check', 'exact', 'json', 'client', 'adapter-path'],
   ...otherFlagNames('compare'),
   ...ADAPTERS_FLAGS,
   ...GATE_FLAGS,

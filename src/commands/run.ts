@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { BenchError, EXIT, type ExitCode } from '../errors.ts';
 import { describePair, describePlan } from '../plan/describe.ts';
 import { pairedPlan } from '../plan/pairs.ts';
+import { errorJson, summaryJson } from '../report/json.ts';
 import { summaryTable } from '../report/terminal.ts';
 import { newSession } from '../result/fingerprint.ts';
 import { readResult } from '../result/read.ts';
@@ -39,6 +40,18 @@ interface Targets {
 }
 
 export async function run(args: RunArguments, io: CommandIo): Promise<ExitCode> {
+  try {
+    return await measureAndReport(args, io);
+  } catch (error) {
+    // Who reads JSON gets it whatever happens; people read the sentence on stderr.
+    if (args.json && error instanceof BenchError) {
+      io.stdout.write(`${JSON.stringify({ exitCode: error.exitCode, error: errorJson(error) }, null, 2)}\n`);
+    }
+    throw error;
+  }
+}
+
+async function measureAndReport(args: RunArguments, io: CommandIo): Promise<ExitCode> {
   const createdAt = new Date();
   refuseTogether(args);
   if (args.out !== null) refuseUsed(args.out);
@@ -104,13 +117,13 @@ async function runOn({ own, other, warnings }: Targets, createdAt: Date, args: R
     if (earlier === null) forget(folder);
     throw gravest(outcome.failures) ?? new BenchError('NO_DATA', 'nothing was measured');
   }
-  return report(asResult(outcome), outcome, folder, io);
+  return report(asResult(outcome), outcome, folder, { ...io, json: args.json });
 }
 
-function tellPlan({ own, other }: Targets, { quiet }: RunArguments, io: CommandIo): void {
+function tellPlan({ own, other }: Targets, { quiet, json }: RunArguments, io: CommandIo): void {
   const lines =
     other === null ? describePlan(own.plan, own.scenario) : describePair(pairedPlan(own.plan), own.scenario, other);
-  if (!quiet) io.stdout.write(`${lines.join('\n')}\n`);
+  if (!quiet) (json ? io.stderr : io.stdout).write(`${lines.join('\n')}\n`);
   // Also with --quiet: a figure of a stand-in must never be taken for the model's.
   for (const { device, plan, scenario } of [own, ...(other === null ? [] : [other])]) {
     for (const line of device === null ? [] : standInBanner(plan, scenario, device)) io.stderr.write(`${line}\n`);
@@ -140,18 +153,27 @@ function goneOn(result: Result, earlier: EarlierRuns | null): Result {
 }
 
 /** Writes what there is, as far as there is room, and says how it went. */
-async function report(result: Result, outcome: PlanOutcome, folder: string, io: CommandIo): Promise<ExitCode> {
+async function report(
+  result: Result,
+  outcome: PlanOutcome,
+  folder: string,
+  { stdout, stderr, env, json }: CommandIo & { json: boolean },
+): Promise<ExitCode> {
   const written = await writeOutputs(folder, result);
   const failures = [...outcome.failures, ...written.failures];
   if (failures.length === 0) failures.push(...withoutAnswer(result));
+  const exitCode = gravest(failures)?.exitCode ?? EXIT.done;
+  const page = written.reported ? join(folder, 'report.html') : null;
 
-  io.stdout.write(`\n${summaryTable(result, tableStyle(io.stdout, io.env))}\n\n`);
+  if (!json) stdout.write(`\n${summaryTable(result, tableStyle(stdout, env))}\n\n`);
   for (const { message, hint } of failures) {
-    io.stderr.write(`bench: ${message}\n`);
-    if (hint !== undefined) io.stderr.write(`       ${hint}\n`);
+    stderr.write(`bench: ${message}\n`);
+    if (hint !== undefined) stderr.write(`       ${hint}\n`);
   }
-  io.stdout.write(written.reported ? `report  ${join(folder, 'report.html')}\n` : `data    ${folder}\n`);
-  return gravest(failures)?.exitCode ?? EXIT.done;
+  if (json)
+    stdout.write(`${JSON.stringify(summaryJson(result, { exitCode, folder, report: page, failures }), null, 2)}\n`);
+  else stdout.write(page === null ? `data    ${folder}\n` : `report  ${page}\n`);
+  return exitCode;
 }
 
 /** One target, or either of two, that gave no answer at all was not measured. */

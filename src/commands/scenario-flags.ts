@@ -63,6 +63,12 @@ export function runFlags<T>(y: Argv<T>) {
       default: false,
       describe: "count the engine's work too: dispatches, bytes and padding of a fixed set of requests in each cell",
     })
+    .option('json', {
+      type: 'boolean',
+      default: false,
+      describe: 'one JSON document on stdout at the end, and nothing else there; progress stays on stderr',
+    })
+    .example('bench run s.yaml --json | jq .cells[].costOfAdapters', 'figures for a script')
     .example('bench run s.yaml --set load.concurrency=[1,8] --out results/now', 'change the sweep, choose the folder');
 }
 
@@ -96,6 +102,7 @@ export const runArguments = (flags: RunFlags): RunArguments => ({
   compare: otherArguments(flags, 'compare'),
   resume: flags.resume ?? null,
   exact: flags.exact,
+  json: flags.json,
 });
 
 /** @throws BenchError USAGE */

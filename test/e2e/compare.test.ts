@@ -82,8 +82,11 @@ describe('bench SCENARIO --compare', () => {
     expect(anchors.sort()).toEqual(['cell-A-c1', 'cell-A-c2', 'cell-B-c1', 'cell-B-c2']);
     for (const id of anchors) expect(page).toContain(`href="#${id}"`);
     expect(page).toContain(`A: ${a.url}`);
-    expect(page).toMatch(/<h2>Target A<\/h2>/);
-    expect(page).toMatch(/<h2>Target B<\/h2>/);
+    // One set of charts has both, and the answer is B against A.
+    for (const series of ['A: base', 'B: base', 'A: 2 adapters', 'B: 2 adapters']) {
+      expect(page).toContain(`data-series="${series}"`);
+    }
+    expect(page).toContain('<h3>TPOT p50, B against A</h3>');
 
     const index = JSON.parse(read('profile_export_aiperf.json')) as { metadata: { files: string[] } };
     const { files } = index.metadata;

@@ -89,6 +89,25 @@ describe('bench SCENARIO --endpoint', () => {
     expect(place.result('f').cells.map(({ at }) => at.adapters)).toEqual([0]);
   });
 
+  it('is one JSON document with --json, of an error too', async () => {
+    const server = await serve();
+    const { code, stdout, stderr } = await place.bench([scenario, '--endpoint', server.url, '--json', '--out', 'o']);
+    expect(code, stderr).toBe(0);
+    const told = JSON.parse(stdout) as { exitCode: number; report: string; cells: Record<string, never>[] };
+    expect(told).toMatchObject({ exitCode: 0, report: join('o', 'report.html'), failures: [] });
+    const { cells } = place.result('o');
+    expect(told.cells.map(({ id }) => id)).toEqual(cells.map(({ id }) => id));
+    const [run] = cells[0]!.runs;
+    expect(told.cells[0]).toMatchObject({
+      counts: { ok: run!.counts.ok },
+      figures: { tpot_p50: { value: (run!.metrics['tpot'] as { p50: number }).p50, unit: 'ms' } },
+    });
+    expect(stderr).toMatch(/Sweep: /);
+    const refused = await place.bench([scenario, '--endpoint', server.url, '--json', '--out', 'o']);
+    expect(JSON.parse(refused.stdout)).toMatchObject({ exitCode: 2, error: { code: expect.any(String) } });
+    expect(refused.code).toBe(2);
+  });
+
   it('takes the target from the scenario', async () => {
     const server = await serve();
     const own = place.file(

@@ -100,7 +100,9 @@ describe('on a terminal', () => {
       clock.ms += 1000;
       progress({ kind: 'request', cell, record: recordOf(i, 'failed'), ended: i + 1, inFlight: 1, total: null });
     }
-    const lines = text().replaceAll(CLEAR, '').split(/[\r\n]/);
+    const lines = text()
+      .replaceAll(CLEAR, '')
+      .split(/[\r\n]/);
     expect(lines.length).toBeGreaterThan(3);
     for (const line of lines) expect(line.length).toBeLessThan(40);
     close();
