@@ -56,7 +56,9 @@ function busiestCost(
 
 /** "1.05 to 1.11×: 95 % interval, 4 pairs of runs". */
 const intervalOf = (cost: Cost): string =>
-  cost.interval === null ? '' : `${costIntervalText(cost)}: ${costGroundText(cost)}`;
+  cost.interval === null
+    ? 'how sure is not known: too few requests or runs'
+    : `${costIntervalText(cost)}: ${costGroundText(cost)}`;
 
 /** A difference that the interval does not show is not claimed. */
 const changeOf = (cost: Cost): string =>

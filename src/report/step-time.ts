@@ -44,7 +44,20 @@ export interface CellStepTime {
 
 type Ceilings = Pick<DeviceFile['ceilings'], 'read' | 'fma' | 'matrix'>;
 
-const STAGE_ORDER = ['embed', 'qkv', 'attention', 'o', 'gateUp', 'down', 'head', 'sample'];
+const STAGE_WORDS: Readonly<Record<string, string>> = {
+  embed: 'embedding',
+  qkv: 'q, k, v',
+  attention: 'attention',
+  o: 'o',
+  gateUp: 'gate, up',
+  down: 'down',
+  head: 'head',
+  sample: 'sampling',
+};
+
+/** In the order of a step. */
+export const STAGES: readonly string[] = Object.keys(STAGE_WORDS);
+export const stageWords = (stage: string): string => STAGE_WORDS[stage] ?? stage;
 
 /** Cells that were profiled; of several runs their sums. */
 export function stepTimes(cells: readonly CellResult[], ceilings: Ceilings | null): CellStepTime[] {
@@ -66,7 +79,7 @@ function stepTime(kind: StepKindProfile, ceilings: Ceilings | null): StepTime {
     adapters: kind.adapters / steps,
     loraRows: kind.loraRows / steps,
     stages: timed
-      .sort((a, b) => STAGE_ORDER.indexOf(a.stage) - STAGE_ORDER.indexOf(b.stage))
+      .sort((a, b) => STAGES.indexOf(a.stage) - STAGES.indexOf(b.stage))
       .map((stage) => stageTime(stage, kind, ceilings)),
   };
 }

@@ -1,5 +1,6 @@
 /** A profile as it is read: figures a step, shares of the kernels' time and of the device's ceilings; several runs are one. */
 import { describe, expect, it } from 'vitest';
+import { stepTimeGroup } from '../../src/report/charts/step-time.ts';
 import { htmlReport } from '../../src/report/html/page.ts';
 import { stepTimes } from '../../src/report/step-time.ts';
 import type { CellResult, StepKindProfile } from '../../src/result/schema.ts';
@@ -70,6 +71,35 @@ describe('a profile', () => {
     const many = { ...decode, rows: { least: 20, most: 32, sum: 500 }, kernelMs: 500 };
     const [{ kinds }] = stepTimes([cellWith([decode, prompts, many])], null) as [ReturnType<typeof stepTimes>[number]];
     expect(kinds.map(({ kind, rows }) => `${kind} ${rows.most}`)).toEqual(['prefill 4', 'decode 32', 'decode 4']);
+  });
+});
+
+describe('the charts of it', () => {
+  const cells = () => {
+    const [cell] = structuredClone(resultFixture({ adapters: [8], concurrency: [4], requests: 4 })).cells;
+    cell!.runs[0]!.profile = [decode];
+    return [cell!];
+  };
+
+  it('have a bar a kind of step, in stages that add up to it, and each stage beside its ceiling', () => {
+    const group = stepTimeGroup(stepTimes(cells(), ceilings))!;
+    const [time, ceiling] = group.charts;
+    expect(time!.rows.map(({ name, series, value }) => [name, series, value])).toEqual([
+      ['c1: 8 adapters, concurrency 4, decode of 3–4', 'q, k, v', 2],
+      ['c1: 8 adapters, concurrency 4, decode of 3–4', 'gate, up', 7.5],
+      ['c1: 8 adapters, concurrency 4, decode of 3–4', 'sampling', 0.5],
+    ]);
+    expect(time!.label).toContain('10.0 ms, most in gate, up');
+    expect(ceiling!.rows.map(({ series, value, of }) => [series, value, of])).toEqual([
+      ['q, k, v', 4, 'computing'],
+      ['gate, up', 0.5, 'reading'],
+    ]);
+    expect(group.legend.map(({ series }) => series)).toEqual(['q, k, v', 'gate, up', 'sampling']);
+  });
+
+  it('leave out the ceiling where none was measured, and are none without a profile', () => {
+    expect(stepTimeGroup(stepTimes(cells(), null))!.charts).toHaveLength(1);
+    expect(stepTimeGroup([])).toBeNull();
   });
 });
 

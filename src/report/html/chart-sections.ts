@@ -54,9 +54,10 @@ function marksIn({ charts, legend }: ChartGroup): string[] {
   ];
 }
 
-export function groupMarkup(group: ChartGroup, drawings: Drawings, numberOf: NumberOf): Markup {
+/** @param wide one chart a line */
+export function groupMarkup(group: ChartGroup, drawings: Drawings, numberOf: NumberOf, wide = false): Markup {
   return html`<section class="group"><h3>${group.title}</h3><p class="lead">${[group.lead, ...marksIn(group)].join(' ')}</p>${legendMarkup(group.legend)}
-<div class="charts">${group.charts.map((chart) => figureMarkup(chart, drawings, numberOf))}</div>
+<div class="${wide ? 'charts wide' : 'charts'}">${group.charts.map((chart) => figureMarkup(chart, drawings, numberOf))}</div>
 <details class="numbers"><summary>The numbers in these charts</summary>${tableMarkup(group.table, group.title)}</details></section>
 `;
 }

@@ -16,11 +16,13 @@ import { exploreOf, exploreSpecs, NUMBERED } from '../charts/explore.ts';
 import { histogramsOf } from '../charts/histograms.ts';
 import { percentileGroups } from '../charts/percentiles.ts';
 import { drawCharts } from '../charts/render.ts';
+import { stepTimeGroup } from '../charts/step-time.ts';
 import { markOf } from '../charts/theme.ts';
 import { tradeOffGroup } from '../charts/trade-off.ts';
 import type { PageData } from '../page/page-data.ts';
 import { type Panel, panelsOf } from '../panels.ts';
 import { sloOf } from '../slo.ts';
+import { stepTimes } from '../step-time.ts';
 import { groupMarkup } from './chart-sections.ts';
 import { closeUpSection } from './close-up-section.ts';
 import { cellsSection, environmentSection, glossarySection } from './details.ts';
@@ -49,10 +51,13 @@ export async function htmlReport(result: Result, verdict: VerdictFile | null = n
   }));
 
   const closeUp = closeUpOf(result);
+  const times = stepTimes(result.cells, result.machine.gpu?.ceilings ?? null);
+  const timeCharts = stepTimeGroup(times);
   const charts: Chart[] = panels.flatMap(({ cost, latency, tradeOff, distribution, histograms }) => [
     ...[cost, ...latency, tradeOff, distribution].flatMap((group) => group?.charts ?? []),
     ...histograms.flatMap((cell) => cell.charts.filter((chart): chart is Chart => 'spec' in chart)),
   ]);
+  charts.push(...(timeCharts?.charts ?? []));
   if (closeUp !== null) charts.push(...closeUp.charts.map(({ chart }) => chart).filter(({ rows }) => rows.length > 0));
   const numbers = new Map(charts.map((chart, i) => [chart, i]));
   const numberOf = (chart: Chart): number => numbers.get(chart)!;
@@ -88,7 +93,11 @@ ${groups.map((group) => groupMarkup(group, drawings, numberOf))}</section>`;
     numberOf,
   );
 
-  const steps = stepTimeSection(result);
+  const steps = stepTimeSection(
+    result,
+    times,
+    timeCharts === null ? null : groupMarkup(timeCharts, drawings, numberOf, true),
+  );
   const counted = exactSection(result);
   const body = html`<main>
 ${heading(result)}

@@ -2,24 +2,13 @@
 import type { Result } from '../../result/schema.ts';
 import { figure, plural, shareText } from '../numbers.ts';
 import { adaptersText, loadKindOf, loadOf, loadText } from '../panels.ts';
-import { type CellStepTime, type StageTime, type StepTime, stepTimes } from '../step-time.ts';
+import { type CellStepTime, type StageTime, type StepTime, stageWords } from '../step-time.ts';
 import { html, type Markup } from './markup.ts';
 import { tableMarkup } from './sections.ts';
 
-const STAGE_WORDS: Record<string, string> = {
-  embed: 'embedding',
-  qkv: 'q, k, v',
-  attention: 'attention',
-  o: 'o',
-  gateUp: 'gate, up',
-  down: 'down',
-  head: 'head',
-  sample: 'sampling',
-};
-
-export function stepTimeSection(result: Result): Markup | null {
+/** @param charts of these times, drawn */
+export function stepTimeSection(result: Result, times: readonly CellStepTime[], charts: Markup | null): Markup | null {
   const ceilings = result.machine.gpu?.ceilings ?? null;
-  const times = stepTimes(result.cells, ceilings);
   if (times.length === 0) return null;
   const shares =
     ceilings === null
@@ -27,6 +16,7 @@ export function stepTimeSection(result: Result): Markup | null {
       : 'The last column sets a stage beside what the device was measured to read or compute at most, whichever it is nearer to.';
   return html`<section id="steps"><h2>Where a step’s time goes</h2>
 <p class="lead">Timed by the device, kernel by kernel, which keeps kernels from overlapping: a profiled run’s latencies are longer than a plain one’s. Bytes and operations are the least a stage has to move and compute. ${shares}</p>
+${charts}
 ${times.map(cellMarkup)}</section>`;
 }
 
@@ -50,7 +40,7 @@ function kindMarkup(time: StepTime, what: string): Markup {
 }
 
 const rowOf = ({ stage, ms, share, bytesPerSecond, operationsPerSecond, ofCeiling, kernels }: StageTime): string[] => [
-  STAGE_WORDS[stage] ?? stage,
+  stageWords(stage),
   figure(ms),
   shareText(share),
   bytesPerSecond === null ? '–' : figure(bytesPerSecond / 1e9),

@@ -163,6 +163,56 @@ describe('the report in a browser', () => {
   });
 });
 
+describe('what the reader steers', () => {
+  test('limits of their own decide which loads are within', async () => {
+    const { page, complaints, close } = await openReport(browser, saved.file, {
+      fragment: '#s.stat=p50&s.ttft=100000&s.tpot=1',
+    });
+    const cells = page.locator('#slo tbody td');
+    await page.locator('#slo').scrollIntoViewIfNeeded();
+    expect(await page.locator('#slo tbody td.beyond').count()).toBe(result.cells.length);
+    expect(await cells.first().textContent()).toBe('none measured');
+    await page.locator('#slo input').nth(1).fill('100000');
+    expect(await page.locator('#slo tbody td.within').count()).toBe(result.cells.length);
+    expect(await cells.first().textContent()).toBe('concurrency 4, or more');
+    expect(new URL(page.url()).hash).toContain('s.tpot=100000');
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
+  test('any cells lie over each other, as picked, and a link has them', async () => {
+    const { page, complaints, close } = await openReport(browser, saved.file, {
+      fragment: '#d.metric=e2e&d.form=tail&d.cells=c1,c8',
+    });
+    await page.locator('#overlay').scrollIntoViewIfNeeded();
+    await page.locator('#overlay .plot svg').waitFor();
+    expect(await page.locator('#overlay .legend li').allTextContents()).toEqual([
+      'base, concurrency 1',
+      '32 adapters, concurrency 4',
+    ]);
+    await page.getByRole('checkbox', { name: '8 adapters, concurrency 1', exact: true }).click();
+    expect(await page.locator('#overlay tbody tr').count()).toBe(3);
+    expect(decodeURIComponent(page.url())).toContain('d.cells=c1,c5,c8');
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
+  test('another run comes up close, with its own words and numbers', async () => {
+    const { page, complaints, close } = await openReport(browser, saved.file);
+    await page.locator('#close-up').scrollIntoViewIfNeeded();
+    await page.locator('[data-close="tokens"] svg').waitFor();
+    await page.locator('select[name="c.cell"]').selectOption('c1');
+    await page.locator('select[name="c.run"]').selectOption('2');
+    expect(await page.locator('#close-up-place').textContent()).toMatch(/^c1: base, concurrency 1, run 2 of 2/);
+    expect(await page.locator('[data-figure="adapters-ttft"]').isVisible()).toBe(false);
+    const label = await page.locator('[data-close="waterfall"]').getAttribute('aria-label');
+    expect(label).toMatch(/requests that took longest: the longest, #\d+ \(base\), took/);
+    expect(new URL(page.url()).hash).toBe('#c.cell=c1&c.run=2');
+    expect(complaints).toEqual([]);
+    await close();
+  });
+});
+
 async function clicked(page: Page, click: () => Promise<void>): Promise<Download> {
   const waiting = page.waitForEvent('download');
   await click();
