@@ -85,7 +85,7 @@ const shortPlaceOf = ({ panel, a }: Pair): string => {
 };
 
 const cellColumn = ({ panel }: Pair): string =>
-  panel.loadKind === 'concurrency' ? 'adapters × at a time' : 'adapters, per second';
+  panel.loadKind === 'concurrency' ? 'adapters × load' : 'adapters, load';
 
 function ratioOf({ ratio, atLeast }: Compared): string {
   if (ratio === null) return NONE;

@@ -268,7 +268,10 @@ export function answerOf(result: Result, panels: readonly Panel[]): Card[] {
   const [only] = panels;
   if (only === undefined) return [];
   if (isCompared(result)) return againstA(result, panels);
-  return panels.length === 1 ? cardsOf(only) : acrossPanels(panels);
+  if (panels.length === 1) return cardsOf(only);
+  const cold = panels.flatMap((panel) => coldStart(panel) ?? []).at(-1);
+  const costs = acrossPanels(panels);
+  return cold === undefined ? costs : [...costs.slice(0, 3), cold];
 }
 
 /** What sets the panels apart is the sweep's own question: the highest cost among them, and each one's. */

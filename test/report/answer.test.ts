@@ -91,6 +91,12 @@ test('several panels are set beside each other by what sets them apart', () => {
   ]);
 });
 
+test('of several panels some of which were cold, the last card is what a cold adapter waits', () => {
+  const cards = cardsFor(make({ ranks: [8, 64], adapters: [0, 8], coldEvery: 3, requests: 30 }));
+  expect(cards.map(({ title }) => title).at(-1)).toBe('Cold start of an adapter');
+  expect(cards).toHaveLength(4);
+});
+
 describe('two targets', () => {
   const both = (slower: number): Result => {
     const a = make({ adapters: [0, 8], concurrency: [1, 4], repeats: 4, standIn: null });
