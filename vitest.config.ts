@@ -5,14 +5,13 @@ const PURE = ['gate', 'metrics', 'plan', 'recorder', 'result', 'scenario', 'stat
   (folder) => `test/${folder}/**/*.test.ts`,
 );
 
-// Three files at a time, for the two cores of the smallest machine they must pass on: some compile kernels for a software device, on
-// one core, and others wait for servers and processes. Two at a time leave a quarter of the cores idle; what is timed in a test has
-// bounds that hold on a machine that others use.
+// Two files at a time, for the two cores of the smallest machine they must pass on: most of their time is a software device
+// compiling kernels, on one core. More would not be faster there, and real servers and devices would crowd each other.
 // Pure files share a process: starting one and loading the modules again for each takes as long as many of them run.
 export default defineConfig({
   test: {
     pool: 'forks',
-    maxWorkers: 3,
+    maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     projects: [
