@@ -175,3 +175,38 @@ const expanded = ({ text }: Command): string[] =>
   execFileSync('bash', ['-c', `vllm() { printf '%s\\n' vllm "$@"; }; ${text}`], { cwd: ROOT, encoding: 'utf8' })
     .trim()
     .split('\n');
+
+describe('examples in --help', () => {
+  const VERBS = [
+    ...['run', 'gate', 'compare', 'calibrate', 'validate', 'report', 'doctor'].map((verb) => [verb]),
+    ...['add', 'list'].map((verb) => ['baseline', verb]),
+    ...['make', 'inspect'].map((verb) => ['adapters', verb]),
+  ];
+
+  /** Commands of the left column; where one is wrapped it goes on at the same indentation. */
+  function examplesIn(help: string): string[] {
+    const lines = (/^Examples:\n(?<lines>(?: .*\n)+)/m.exec(`${help}\n`)?.groups?.['lines'] ?? '').split('\n');
+    const examples: string[] = [];
+    for (const line of lines) {
+      const left = /^ {2}(?<left>\S.*?)(?: {2,}|$)/.exec(line)?.groups?.['left'];
+      if (left === undefined) continue;
+      if (left.startsWith('bench ')) examples.push(left);
+      else examples.push(`${examples.pop() ?? ''} ${left}`);
+    }
+    return examples;
+  }
+  const wordsOf = (command: string): string[] =>
+    (command.split(' | ')[0]!.match(/"[^"]*"|'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^["']|["']$/g, ''));
+
+  it('are read by the parser, whatever command they are of', async () => {
+    const helps = await Promise.all([[], ...VERBS].map((verb) => bench(...verb, '--help')));
+    const examples = helps.flatMap(({ stdout }) => examplesIn(stdout));
+    expect(examples.length).toBeGreaterThan(8);
+    for (const example of examples) {
+      asked.length = 0;
+      const { code, stderr } = await bench(...wordsOf(example).slice(1));
+      expect([example, code, stderr]).toEqual([example, 0, '']);
+      expect(asked, example).toHaveLength(1);
+    }
+  });
+});
