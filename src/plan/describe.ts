@@ -4,7 +4,7 @@
  */
 import type { Scenario } from '../scenario/scenario.ts';
 import { humanDuration, humanSize } from '../scenario/units.ts';
-import { nonceTokens } from './lengths-range.ts';
+import { meanTokens, nonceTokens } from './lengths-range.ts';
 import type { At, Cell, Load, Plan } from './plan.ts';
 
 const CELLS_SHOWN = 12;
@@ -23,6 +23,7 @@ export function describePlan(plan: Plan, scenario: Scenario): string[] {
     ...promptLines(plan),
     `Each run: ${measureText(plan, scenario)}.`,
     `Total: ${counted(estimate.runs, 'run')}, ${requestsText(plan)}, ${timeText(estimate.seconds)}.`,
+    ...tokensText(plan),
     ...filesText(estimate.adapterFiles),
     ...plan.warnings.map((warning) => `Warning: ${warning}.`),
   ];
@@ -148,6 +149,19 @@ function measureText({ cells }: Plan, { measure }: Scenario): string {
       ? 'without warm-up'
       : `after ${counted(measure.warmupPerAdapter, 'warm-up request')} to the base and to each adapter`;
   return `${length}, ${warmup}; ${counted(measure.repeats, 'run')} for each cell`;
+}
+
+/** What a server must read and write for it: the bill, where tokens are paid for. Runs that end by time have no number. */
+function tokensText({ cells, runs }: Plan): string[] {
+  const sums = { input: 0, output: 0 };
+  for (const run of runs) {
+    const cell = cells.find(({ id }) => id === run.cell);
+    if (cell === undefined || !('requests' in cell.measure)) return [];
+    sums.input += cell.measure.requests * meanTokens(cell.prompt.lengths);
+    sums.output += cell.measure.requests * meanTokens(cell.output.lengths);
+  }
+  const text = (count: number): string => Math.round(count).toLocaleString('en-US');
+  return [`Tokens: about ${text(sums.input)} in and ${text(sums.output)} out, warm-up not counted.`];
 }
 
 function filesText(files: Plan['estimate']['adapterFiles']): string[] {

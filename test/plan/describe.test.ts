@@ -22,6 +22,7 @@ test('a plan for a software device says what stands in, what is swept, how long 
     'Each run: 16 requests, after 1 warm-up request to the base and to each adapter; 2 runs for each cell.',
   );
   expect(lines.find((line) => line.startsWith('Total:'))).toMatch(/^Total: 8 runs, 128 measured requests, about \d/);
+  expect(lines).toContain('Tokens: about 4,096 in and 2,048 out, warm-up not counted.');
   expect(lines.filter((line) => line.startsWith('Warning: '))).toHaveLength(plan.warnings.length);
   expect(plan.warnings.length).toBeGreaterThan(0);
 });
@@ -38,6 +39,7 @@ test('an endpoint, an open loop by time, no warm-up', () => {
   expect(lines[0]).toBe('Target: the server at http://host:8000/v1 (completions API), model m.');
   expect(lines).toContain('  c2: m, base model alone, 32 tokens in, at most 16 out, 0.5/s poisson');
   expect(lines).toContain('Each run: 30 s, without warm-up; 1 run for each cell.');
+  expect(lines.some((line) => line.startsWith('Tokens: '))).toBe(false);
   expect(lines).toContain(
     "Total: 2 runs, at least 135 measured requests, time unknown: it depends on the server's speed.",
   );
