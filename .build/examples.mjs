@@ -19,10 +19,10 @@ const EXAMPLES = {
 };
 const FAILS = { gate: 1 };
 
-function bench(args, expected = 0) {
+function bench(args, expected = 0, cwd = root) {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(root, 'dist', 'src', 'cli.js'), ...args], {
-      cwd: root,
+      cwd,
       stdio: 'inherit',
     });
     child.on('error', reject);
@@ -44,7 +44,8 @@ try {
     await bench([...args, '--out', out], FAILS[name]);
     copyFileSync(join(out, 'report.html'), join(into, `${name}.html`));
     if (name !== 'comparison') continue;
-    await bench(['compare', out, '--out', join(work, 'compared')]);
+    // From there, so that the page names no folder of this machine.
+    await bench(['compare', name, '--out', 'compared'], 0, work);
     copyFileSync(join(work, 'compared', 'compare.html'), join(into, 'compared.html'));
   }
 } finally {
