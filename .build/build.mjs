@@ -19,7 +19,7 @@ try {
 }
 
 rmSync(dist, { recursive: true, force: true });
-for (const folder of ['engine/kernels', 'engine/kernels/parts', 'src/report/page']) {
+for (const folder of ['engine/kernels', 'engine/kernels/parts', 'src/report/page', 'src/report/page/style']) {
   mkdirSync(join(dist, folder), { recursive: true });
   for (const file of readdirSync(join(root, folder))) {
     if (/\.(?:wgsl|js|css)$/.test(file)) cpSync(join(root, folder, file), join(dist, folder, file));

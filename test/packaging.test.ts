@@ -82,7 +82,7 @@ describe('the tarball', () => {
     symlinkSync(join(root, 'node_modules'), join(place, 'node_modules'));
   });
 
-  it('holds kernels, schema, scenarios and licence, and no sources or tests', () => {
+  it('holds kernels, the report’s page, schema, scenarios and licence, and no sources or tests', () => {
     for (const file of [
       'LICENSE',
       'NOTICE',
@@ -97,6 +97,12 @@ describe('the tarball', () => {
     for (const kernel of kernels) {
       expect(existsSync(join(unpacked, 'dist', 'engine', 'kernels', kernel)), kernel).toBe(true);
     }
+    const page = join('src', 'report', 'page');
+    const shipped = readdirSync(join(clone, page), { recursive: true, encoding: 'utf8' }).filter((name) =>
+      /\.(?:js|css)$/.test(name),
+    );
+    expect(shipped.length).toBeGreaterThan(10);
+    for (const file of shipped) expect(existsSync(join(unpacked, 'dist', page, file)), file).toBe(true);
     for (const folder of ['src', 'engine', 'test', 'node_modules'])
       expect(existsSync(join(unpacked, folder)), folder).toBe(false);
   });

@@ -11,7 +11,7 @@ import { COSTS, costTitle } from './charts/cost.ts';
 import { baseCellOf, type Cost, costGroundText, costIntervalText, costOf, costText, showsNoCost } from './costs.ts';
 import { METRIC_NAMES, type NamedMetric } from './metric-names.ts';
 import { changeText, NONE } from './numbers.ts';
-import { adaptersText, isCompared, loadOf, loadText, type Panel, type Series } from './panels.ts';
+import { adaptersText, isCompared, loadOf, loadText, loadTitle, type Panel, type Series } from './panels.ts';
 import { isWithinSlo, sloRule } from './slo.ts';
 import { cellFigure, figureText, isComparable, type Stat } from './values.ts';
 
@@ -184,7 +184,7 @@ function withinSlo(panel: Panel): Card | null {
     title: `Highest load within the SLO${main.adapters === 0 ? '' : `, ${main.label}`}`,
     headline: highest === null ? 'none' : `${highest === main.cells.at(-1) ? '≥ ' : ''}${loadOf(highest.at)}`,
     interval: '',
-    caption: `${highest === null ? 'of the loads measured' : loadWord(panel)}: ${sloRule}${beside}`,
+    caption: `${highest === null ? 'of the loads measured' : loadTitle(panel.loadKind)}: ${sloRule}${beside}`,
     columns: ['adapters', 'highest', 'share', 'goodput/s'],
     rows: thinned(panel.series).map((series) => {
       const cell = highestWithin(series);
@@ -197,9 +197,6 @@ function withinSlo(panel: Panel): Card | null {
     }),
   };
 }
-
-const loadWord = (panel: Panel): string =>
-  panel.loadKind === 'concurrency' ? 'requests at a time' : 'requests sent per second';
 
 /** The last load, from the lowest on, at which all are within. */
 function highestWithin(series: Series): CellResult | null {

@@ -10,7 +10,7 @@ import { costOf, costShown, costText } from './costs.ts';
 import type { NamedMetric } from './metric-names.ts';
 import { METRIC_NAMES } from './metric-names.ts';
 import { NONE } from './numbers.ts';
-import { loadKindOf, loadOf, loadText, type Panel, panelsOf, serverOf } from './panels.ts';
+import { loadKindOf, loadOf, loadText, type Panel, panelsOf, panelWith, serverOf } from './panels.ts';
 import { cellCounts, cellFigure, failuresText, figureText, figureWithUnit, type Stat } from './values.ts';
 
 /** What only adapters have says nothing of the base model, so its cells don't count when asking whether it varies. */
@@ -69,7 +69,7 @@ function figureOf(cell: CellResult, metric: NamedMetric, stat: Stat): { text: st
 
 /** What a cell costs beside the base model; nothing for the base model itself. */
 function costCell(panels: readonly Panel[], cell: CellResult): { text: string; title: string } {
-  const panel = panels.find(({ series }) => series.some(({ cells }) => cells.includes(cell)));
+  const panel = panelWith(panels, cell);
   if (panel === undefined || cell.at.adapters === 0) return { text: NONE, title: 'the base model itself' };
   const cost = costOf(panel, cell, 'tpot', 'p50');
   return { text: costText(cost), title: `TPOT p50 ${figureWithUnit(costShown(cost))}` };

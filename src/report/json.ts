@@ -7,7 +7,7 @@ import type { BenchError, ExitCode } from '../errors.ts';
 import type { CellResult, Result } from '../result/schema.ts';
 import { COSTS } from './charts/cost.ts';
 import { costOf } from './costs.ts';
-import { type Panel, panelsOf, serverOf } from './panels.ts';
+import { type Panel, panelsOf, panelWith, serverOf } from './panels.ts';
 import { trustOf } from './trust.ts';
 import { cellCounts, cellFigure, type Shown, type Stat } from './values.ts';
 
@@ -54,7 +54,7 @@ function cellJson(result: Result, panels: readonly Panel[], cell: CellResult): R
     const shown = cellFigure(cell, metric, stat);
     return shown.value === null ? [] : [[stat === 'value' ? metric : `${metric}_${stat}`, figureJson(shown)] as const];
   });
-  const panel = panels.find(({ series }) => series.some(({ cells }) => cells.includes(cell)));
+  const panel = panelWith(panels, cell);
   const costs = COSTS.flatMap(({ metric, stat }) => {
     const cost = panel === undefined || cell.at.adapters === 0 ? null : costOf(panel, cell, metric, stat);
     if (cost === null || cost.ratio === null) return [];

@@ -56,3 +56,6 @@ export function listText(words: readonly (string | number)[]): string {
 
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${countText(count)} ${count === 1 ? one : many}`;
+
+/** Four significant digits: what a chart, or a histogram of three digits, is good for. */
+export const fourDigits = (value: number): number => Number(value.toPrecision(4));

@@ -87,6 +87,20 @@ export const cellName = (result: Result, cell: CellResult): string =>
     ? `${cell.id} on ${serverOf(result, cell)}`
     : cell.id;
 
+/** Unique in a result, of a comparison too: "c3", "B.c3". */
+export function cellKey(result: Result, cell: CellResult): string {
+  const arm = armOf(result, cell);
+  return arm === null ? cell.id : `${arm}.${cell.id}`;
+}
+
+/** The first panel that has a cell; base cells stand in several. */
+export const panelWith = (panels: readonly Panel[], cell: CellResult): Panel | undefined =>
+  panels.find(({ series }) => series.some(({ cells }) => cells.includes(cell)));
+
+/** What an axis of loads is called. */
+export const loadTitle = (kind: LoadKind): string =>
+  kind === 'concurrency' ? 'requests at a time' : 'requests sent per second';
+
 const keyOf = (result: Result, cell: CellResult, keys: readonly (keyof At)[]): string =>
   JSON.stringify([serverOf(result, cell), ...keys.map((key) => cell.at[key] ?? null)]);
 

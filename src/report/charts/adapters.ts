@@ -7,7 +7,7 @@
 import { BASE_MODEL } from '../../metrics/per-adapter.ts';
 import { type Bounded, isDistribution, isScalar, type MetricValue, type RunResult } from '../../result/schema.ts';
 import { METRIC_NAMES } from '../metric-names.ts';
-import { figure, plural } from '../numbers.ts';
+import { figure, fourDigits, plural } from '../numbers.ts';
 import type { Row, Spec } from './chart.ts';
 import type { RunChart } from './close-up.ts';
 import { PLAIN } from './lines.ts';
@@ -17,7 +17,6 @@ type Metric = 'ttft' | 'tpot';
 const SIZE = { width: 380, height: 190 } as const;
 
 const numberOf = (value: Bounded): number => (typeof value === 'number' ? value : value.gt);
-const kept = (value: number): number => Number(value.toPrecision(4));
 
 export function adapterRows({ perAdapter }: Pick<RunResult, 'perAdapter'>, metric: Metric): Row[] {
   const known = Object.entries(perAdapter).flatMap(([name, adapter]) => {
@@ -34,9 +33,9 @@ export function adapterRows({ perAdapter }: Pick<RunResult, 'perAdapter'>, metri
       x: i + 1,
       name,
       count,
-      p50: kept(numberOf(value.p50)),
-      p90: kept(numberOf(value.p90)),
-      p99: kept(numberOf(value.p99)),
+      p50: fourDigits(numberOf(value.p50)),
+      p90: fourDigits(numberOf(value.p90)),
+      p99: fourDigits(numberOf(value.p99)),
       ...(typeof value.p99 === 'number' ? {} : { above: 'yes' }),
     }));
 }

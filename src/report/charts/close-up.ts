@@ -6,7 +6,7 @@
  */
 import type { CellResult, Result, RunResult } from '../../result/schema.ts';
 import { plural } from '../numbers.ts';
-import { adaptersText, armOf, cellName, loadKindOf, loadOf, loadText } from '../panels.ts';
+import { adaptersText, cellKey, cellName, loadKindOf, loadOf, loadText } from '../panels.ts';
 import { ADAPTER_CHARTS } from './adapters.ts';
 import type { Chart, LegendEntry, Row, Spec } from './chart.ts';
 import { TIMELINE_CHARTS } from './timeline.ts';
@@ -54,11 +54,6 @@ export interface CloseUp {
   place: string;
 }
 
-const keyOf = (result: Result, cell: CellResult): string => {
-  const arm = armOf(result, cell);
-  return arm === null ? cell.id : `${arm}.${cell.id}`;
-};
-
 const nameOf = (result: Result, cell: CellResult): string =>
   `${cellName(result, cell)}: ${adaptersText(cell.at.adapters)}${cell.at.adapters > 0 && cell.at.rank !== null ? ` of rank ${cell.at.rank}` : ''}, ${loadText(loadKindOf(cell.at), loadOf(cell.at))}`;
 
@@ -77,9 +72,9 @@ export function closeUpOf(result: Result): CloseUp | null {
   );
   if (main === null) return null;
   const run = main.runs.findIndex(({ state }) => state === 'done');
-  const shown = { cell: keyOf(result, main), run: Math.max(0, run) };
+  const shown = { cell: cellKey(result, main), run: Math.max(0, run) };
   const cells = measured.map((cell) => ({
-    key: keyOf(result, cell),
+    key: cellKey(result, cell),
     name: nameOf(result, cell),
     runs: cell.runs.map((one, i) => closeUpRun(cell, one, i)),
   }));

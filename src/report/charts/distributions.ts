@@ -7,13 +7,13 @@
  */
 import type { CellResult, Result } from '../../result/schema.ts';
 import { METRIC_NAMES } from '../metric-names.ts';
-import { plural, shareText } from '../numbers.ts';
-import { armOf, loadOf, loadText, type Panel, type Series } from '../panels.ts';
+import { fourDigits, plural, shareText } from '../numbers.ts';
+import { cellKey, loadOf, loadText, type Panel, type Series } from '../panels.ts';
 import { cellFigure, figureRuns, figureText } from '../values.ts';
 import type { Chart, ChartGroup, Row, Spec } from './chart.ts';
 import { distributionSpec } from './distribution-spec.ts';
 import { NUMBERED } from './explore.ts';
-import { binsOf, type Counts, fillBins, mergedCounts } from './histogram-bins.ts';
+import { binsOf, type Counts, fillBins, LOG_FROM, mergedCounts } from './histogram-bins.ts';
 import { adapterLegend } from './points.ts';
 
 export const DISTRIBUTION_METRICS = [
@@ -47,7 +47,7 @@ export const DISTRIBUTION_METRICS = [
 
 type Metric = (typeof DISTRIBUTION_METRICS)[number];
 
-/** Shares at which quantiles are kept: every half percent, and the tail. */
+/** Shares at which quantiles are fourDigits: every half percent, and the tail. */
 export const SHARES: readonly number[] = [...Array.from({ length: 200 }, (_, i) => i / 200), 0.999, 0.9999, 1];
 
 export interface DistributionLine {
@@ -78,15 +78,12 @@ export interface DistributionData {
   cells: DistributionCell[];
   /** Lines that are drawn at once, at most. */
   most: number;
+  /** The largest over the smallest value from which on their axis is a logarithm. */
+  logFrom: number;
 }
 
 const MOST_LINES = 12;
 export const WORDS = ['mean', 'p50', 'p90', 'p95', 'p99', 'p999'] as const;
-/** HDR histograms hold three digits. */
-const kept = (value: number): number => Number(value.toPrecision(4));
-
-const keyOf = (result: Result, cell: CellResult): string =>
-  armOf(result, cell) === null ? cell.id : `${armOf(result, cell)}.${cell.id}`;
 
 function samplesOf(cell: CellResult, { key }: Metric): { counts: Counts; seen: number; censored: number } {
   const metrics = figureRuns(cell).flatMap(({ metrics }) => metrics[key] ?? []);
@@ -132,8 +129,8 @@ export function distributionsOf(result: Result, panels: readonly Panel[]): Distr
         [
           metric.key,
           {
-            quantiles: quantiles.map((value) => (value === null ? null : kept(value * metric.factor))),
-            bins: fillBins(counts, bins.edges, metric.factor).map((count) => kept(count / (seen + censored))),
+            quantiles: quantiles.map((value) => (value === null ? null : fourDigits(value * metric.factor))),
+            bins: fillBins(counts, bins.edges, metric.factor).map((count) => fourDigits(count / (seen + censored))),
             seen,
             censored,
             words: WORDS.map((stat) => figureText(cellFigure(cell, metric.key, stat))),
@@ -143,7 +140,7 @@ export function distributionsOf(result: Result, panels: readonly Panel[]): Distr
     });
     const load = loadText(panel.loadKind, loadOf(cell.at));
     return {
-      key: keyOf(result, cell),
+      key: cellKey(result, cell),
       name: `${series.label}, ${load}`,
       panel: panel.label,
       load,
@@ -159,12 +156,13 @@ export function distributionsOf(result: Result, panels: readonly Panel[]): Distr
       title: unit === 'ms' ? `${title} (${METRIC_NAMES[key as 'ttft'].short})` : title,
       unit,
       of,
-      edges: bins.edges.map(kept),
+      edges: bins.edges.map(fourDigits),
       scale: bins.scale,
     })),
     shares: SHARES,
     cells,
     most: MOST_LINES,
+    logFrom: LOG_FROM,
   };
 }
 
@@ -198,9 +196,6 @@ export function distributionSpecs(): Record<string, Spec> {
   }
   return specs;
 }
-
-/** Beyond this ratio a linear axis has most samples at its left end. */
-const LOG_FROM = 8;
 
 /** The charts that are there without a script: all lines of a panel at its busiest load. null where there is nothing to draw. */
 export function distributionGroup(panel: Panel): ChartGroup | null {
@@ -268,6 +263,6 @@ export function stepsOf(quantiles: readonly (number | null)[], series: string): 
     if (x === null) return [];
     const isLastOfStep = quantiles[i + 1] !== x;
     const isFirst = i === 0;
-    return isLastOfStep || isFirst ? [{ x: kept(x), y: SHARES[i]!, series }] : [];
+    return isLastOfStep || isFirst ? [{ x: fourDigits(x), y: SHARES[i]!, series }] : [];
   });
 }

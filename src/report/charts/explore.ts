@@ -17,14 +17,16 @@ import {
   loadKindOf,
   loadOf,
   loadText,
+  loadTitle,
   type Panel,
+  panelWith,
 } from '../panels.ts';
 import { type SloLimits, sloOf } from '../slo.ts';
 import { cellFigure, figureWithUnit, type Shown, STATS, type Stat } from '../values.ts';
 import type { LegendEntry, Row, Spec } from './chart.ts';
 import { COSTS, costTitle } from './cost.ts';
-import { lineSpec } from './lines.ts';
-import { isDrawable, rowOf } from './points.ts';
+import { LOG_FROM, lineSpec } from './lines.ts';
+import { axisScale, isDrawable, rowOf } from './points.ts';
 import { seriesColor, shapeOf } from './theme.ts';
 
 export interface ExploreFigure {
@@ -41,6 +43,8 @@ export interface ExploreDimension {
   values: { value: string; text: string; color: number; number: number | null }[];
   /** Cells of the base model alone have none of it, and belong to all its values. */
   adapterOnly: boolean;
+  /** Of an axis on which it stands. */
+  scale: 'ordinal' | 'log' | 'linear';
 }
 
 export interface ExploreData {
@@ -51,6 +55,8 @@ export interface ExploreData {
   cells: ExploreCell[];
   /** The scenario's own limits, which the reader may move. */
   slo: SloLimits | null;
+  /** The largest over the smallest figure from which on their axis is a logarithm. */
+  logFrom: number;
 }
 
 export interface ExploreCell {
@@ -100,7 +106,7 @@ export function exploreOf(result: Result, panels: readonly Panel[]): ExploreData
       ? []
       : [{ key: one.key, title: `${figure.title} (${figure.unit})`, along: one.along }];
   });
-  return { figures: known, dimensions, measured, cells, slo: sloOf(result) };
+  return { figures: known, dimensions, measured, cells, slo: sloOf(result), logFrom: LOG_FROM };
 }
 
 /** Colours and shapes by number, not by name: names come from servers, and specs hold none. With a "b", those of target B. */
@@ -169,6 +175,7 @@ function dimensionsOf(result: Result): ExploreDimension[] {
         key,
         title,
         adapterOnly,
+        scale: values.every((value) => typeof value === 'number') ? axisScale(values) : 'ordinal',
         values: values.map((value, i) => ({
           value: String(value),
           text: key === 'adapters' ? adaptersText(Number(value)) : `${title} ${value}`,
@@ -188,17 +195,18 @@ function loadDimension(result: Result): ExploreDimension[] {
   const loads = new Map(result.cells.map((cell) => [loadValue(cell), loadOf(cell.at)]));
   if (loads.size < 2) return [];
   const values = [...loads].sort((a, b) => a[1] - b[1]);
-  const title = kinds.size > 1 ? 'load' : kinds.has('concurrency') ? 'requests at a time' : 'requests sent per second';
+  const title = kinds.size > 1 ? 'load' : loadTitle([...kinds][0]!);
   return [
     {
       key: 'load',
       title,
       adapterOnly: false,
+      // Requests at a time and requests a second are no one axis.
+      scale: kinds.size > 1 ? 'ordinal' : axisScale(values.map(([, load]) => load)),
       values: values.map(([value, load], i) => ({
         value,
         text: value,
         color: i + 1,
-        // Requests at a time and requests a second are no one axis.
         number: kinds.size > 1 ? null : load,
       })),
     },
@@ -217,7 +225,7 @@ function exploreCell(
   figures: readonly ExploreFigure[],
   dimensions: readonly ExploreDimension[],
 ): ExploreCell {
-  const panel = panels.find(({ series }) => series.some(({ cells }) => cells.includes(cell)));
+  const panel = panelWith(panels, cell);
   const counts = adapterCounts(result).length > 1 || cell.at.adapters > 0;
   const place = `${cellName(result, cell)}: ${counts ? `${adaptersText(cell.at.adapters)}, ` : ''}${loadValue(cell)}`;
   const points: Record<string, Row> = {};

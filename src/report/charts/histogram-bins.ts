@@ -47,7 +47,7 @@ export interface Bins {
 }
 
 /** Beyond this ratio a linear axis has most samples in its first few bars. */
-const LOG_FROM = 8;
+export const LOG_FROM = 8;
 const TARGET_BINS = 36;
 
 /** Bins below the histogram's own precision (0.1 %) would show its buckets as a comb. */

@@ -26,8 +26,8 @@ export const PLAIN = "format(datum.value, ',~r')";
 const finite = (rows: Row[], field: string): number[] =>
   rows.map((row) => row[field]).filter((value): value is number => typeof value === 'number');
 
-/** Where the largest is many times the smallest, a linear axis would press all but one series onto the floor. */
-const LOG_FROM = 25;
+/** Where the largest is so many times the smallest, a linear axis would press all but one series onto the floor. */
+export const LOG_FROM = 25;
 
 function yScale(options: LineOptions): Record<string, unknown> {
   const values = [...finite(options.rows, 'y'), ...finite(options.rows, 'low'), ...finite(options.rows, 'high')];

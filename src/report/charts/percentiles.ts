@@ -6,19 +6,18 @@
  */
 import { hasCold } from '../cells-table.ts';
 import { METRIC_NAMES } from '../metric-names.ts';
-import { loadOf, loadText, type Panel } from '../panels.ts';
+import { loadOf, loadText, loadTitle, type Panel } from '../panels.ts';
 import { cellFigure, figureText } from '../values.ts';
 import type { Chart, ChartGroup, LegendEntry } from './chart.ts';
 import { type LineOptions, lineSpec } from './lines.ts';
 import {
   adapterLegend,
+  axisScale,
   cellsOf,
   inWords,
   isDrawable,
   lineOfLoad,
-  loadAxisTitle,
   loadLegend,
-  loadScale,
   type Point,
   pointColumns,
   rowOf,
@@ -58,7 +57,7 @@ function axisOf(panel: Panel): Axis {
     };
   }
   return {
-    x: { title: loadAxisTitle(panel), scale: loadScale(panel), values: panel.loads },
+    x: { title: loadTitle(panel.loadKind), scale: axisScale(panel.loads), values: panel.loads },
     lines: 'adapters',
     legend: adapterLegend(panel),
     place: (series, load) => ({ x: load, series: series.label }),
@@ -100,7 +99,7 @@ export function percentileGroups(panel: Panel): ChartGroup[] {
         legend: axis.legend,
         charts,
         table: {
-          columns: ['adapters', loadAxisTitle(panel), ...PERCENTILES.map((stat) => `${name.short} ${stat} (ms)`)],
+          columns: ['adapters', loadTitle(panel.loadKind), ...PERCENTILES.map((stat) => `${name.short} ${stat} (ms)`)],
           rows: cellsOf(panel).map(({ series, cell }) => [
             series.label,
             String(loadOf(cell.at)),

@@ -90,13 +90,10 @@ export const loadLegend = (panel: Panel): LegendEntry[] => {
 export const cellsOf = (panel: Panel): { series: Series; cell: CellResult }[] =>
   panel.series.flatMap((series) => series.cells.map((cell) => ({ series, cell })));
 
-/** Loads spread over decades go on a logarithm; two or three are just places on the axis. */
-export function loadScale(panel: Panel): 'ordinal' | 'log' | 'linear' {
-  const first = panel.loads[0] ?? 0;
-  const last = panel.loads.at(-1) ?? 0;
-  if (panel.loads.length < 4 || first <= 0) return 'ordinal';
+/** Numbers spread over decades go on a logarithm; two or three are just places on the axis. @param numbers rising */
+export function axisScale(numbers: readonly number[]): 'ordinal' | 'log' | 'linear' {
+  const first = numbers[0] ?? 0;
+  const last = numbers.at(-1) ?? 0;
+  if (numbers.length < 4 || first <= 0) return 'ordinal';
   return last / first > 10 ? 'log' : 'linear';
 }
-
-export const loadAxisTitle = (panel: Panel): string =>
-  panel.loadKind === 'concurrency' ? 'requests at a time' : 'requests sent per second';

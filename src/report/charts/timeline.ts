@@ -5,7 +5,7 @@
  * so that sums stay; rows carry `x` (seconds since the start), `y`, `series`, or `cut` and `to` for what is shaded.
  */
 import type { RunResult } from '../../result/schema.ts';
-import { countText, figure } from '../numbers.ts';
+import { countText, figure, fourDigits } from '../numbers.ts';
 import type { LegendEntry, Row, Spec } from './chart.ts';
 import type { RunChart } from './close-up.ts';
 import { PLAIN } from './lines.ts';
@@ -31,14 +31,15 @@ export function thinnedSteps(
 }
 
 const factorOf = ({ outputTokens }: Timeline): number => Math.max(1, Math.ceil(outputTokens.length / MOST_POINTS));
-const kept = (value: number): number => Number(value.toPrecision(4));
 
 /** Rates are of a second however many are taken together. */
 function points(timeline: Timeline, values: readonly (number | null)[], series: string, how: 'sum' | 'mean'): Row[] {
   const factor = factorOf(timeline);
   const seconds = (timeline.stepMs / 1000) * factor;
   return thinnedSteps(values, factor, how).flatMap((value, i): Row[] =>
-    value === null ? [] : [{ x: kept(i * seconds), y: kept(how === 'sum' ? value / seconds : value), series }],
+    value === null
+      ? []
+      : [{ x: fourDigits(i * seconds), y: fourDigits(how === 'sum' ? value / seconds : value), series }],
   );
 }
 
@@ -46,7 +47,7 @@ function points(timeline: Timeline, values: readonly (number | null)[], series: 
 function cuts({ timeline, window }: RunResult): Row[] {
   if (timeline.from === undefined || window.to <= window.from) return [];
   const end = (timeline.outputTokens.length * timeline.stepMs) / 1000;
-  const [from, to] = [window.from, window.to].map((at) => kept((at - timeline.from!) / 1e9)) as [number, number];
+  const [from, to] = [window.from, window.to].map((at) => fourDigits((at - timeline.from!) / 1e9)) as [number, number];
   return [...(from > 0.05 ? [{ cut: 0, to: from }] : []), ...(to < end - 0.05 ? [{ cut: to, to: end }] : [])];
 }
 

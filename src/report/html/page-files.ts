@@ -22,7 +22,9 @@ const SCRIPTS = [
 
 const read = (name: string): string => readFileSync(new URL(`../page/${name}`, import.meta.url), 'utf8');
 
-export const pageStyle = (): string => read('style.css');
+const STYLES = ['colors', 'layout', 'charts', 'tables', 'controls', 'narrow-and-paper'] as const;
+
+export const pageStyle = (): string => STYLES.map((name) => read(`style/${name}.css`)).join('');
 
 export const pageScript = (): string =>
   `(() => {\n'use strict';\n${SCRIPTS.map((name) => read(`${name}.js`)).join('\n')}})();`;

@@ -157,7 +157,7 @@ function wakeDistributions(page) {
       })),
     );
     const xs = rows.map(({ x }) => Number(x)).filter((x) => x > 0);
-    const wide = Math.max(...xs) / Math.min(...xs) > 8;
+    const wide = Math.max(...xs) / Math.min(...xs) > data.logFrom;
     const asked =
       scale.select.value === ''
         ? form.select.value === 'histogram'
@@ -174,7 +174,7 @@ function wakeDistributions(page) {
     const failed = lost
       .map(
         ({ cell, line }) =>
-          `${line?.censored} of ${(line?.seen ?? 0) + (line?.censored ?? 0)} requests of “${cell.name}” failed and lie beyond the right edge`,
+          `${line?.censored} of ${(line?.seen ?? 0) + (line?.censored ?? 0)} ${what.of}s of “${cell.name}” failed and lie beyond the right edge`,
       )
       .join('; ');
     shown = {

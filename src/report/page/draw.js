@@ -93,7 +93,7 @@ addEventListener('resize', () => {
 });
 
 /**
- * Calls `come` once for each element, when it is about to be seen, or at once where the page goes to paper.
+ * Calls `come` once for each element, when it is about to be seen.
  * @param {Iterable<HTMLElement>} elements @param {(element: HTMLElement) => void} come
  */
 function whenSeen(elements, come) {

@@ -9,19 +9,11 @@
 /** @typedef {import('../charts/explore.ts').ExploreDimension} ExploreDimension */
 /** @typedef {import('../charts/explore.ts').ExploreCell} ExploreCell */
 
-/** Loads spread over decades go on a logarithm; two or three are just places on the axis. @param {ExploreDimension} dimension */
-function xScaleOf({ values }) {
-  const numbers = values.map(({ number }) => number);
-  const [first, last] = [numbers[0], numbers.at(-1)];
-  if (numbers.length < 4 || !first || !last || numbers.includes(null) || first <= 0) return 'ordinal';
-  return last / first > 10 ? 'log' : 'linear';
-}
-
-/** Where the largest is many times the smallest, a linear axis would press most points onto the floor. @param {readonly Row[]} rows */
-function yScaleOf(rows) {
+/** Where the largest is many times the smallest, a linear axis would press most points onto the floor. @param {readonly Row[]} rows @param {number} logFrom */
+function yScaleOf(rows, logFrom) {
   const values = rows.flatMap(({ y, low, high }) => [y, low, high]).filter((value) => typeof value === 'number');
   const smallest = Math.min(...values);
-  return smallest > 0 && Math.max(...values) / smallest > 25 ? 'log' : 'linear';
+  return smallest > 0 && Math.max(...values) / smallest > logFrom ? 'log' : 'linear';
 }
 
 /** @param {PageData} page */
@@ -96,7 +88,7 @@ function wakeExplore(page) {
     if (point === undefined || step === undefined || measured === undefined) return [];
     const line = by?.values.find(({ value }) => value === cell.at[by.key]);
     const order = xs?.values.indexOf(step) ?? 0;
-    const x = measured ?? (xs !== undefined && xScaleOf(xs) === 'ordinal' ? (step.number ?? step.text) : step.number);
+    const x = measured ?? (xs !== undefined && xs.scale === 'ordinal' ? (step.number ?? step.text) : step.number);
     // The base model has no rank: where a line is one, it is a line of its own.
     const color = by === undefined ? 1 : (line?.color ?? 0);
     const name = by === undefined ? '' : (line?.text ?? 'base');
@@ -121,8 +113,8 @@ function wakeExplore(page) {
     const measured = data.measured.find(({ key }) => key === axis.select.value);
     const xTitle = measured?.title ?? xs?.title ?? '';
     const yTitle = `${info?.title ?? ''}${info?.unit === '× base' ? '' : ` (${info?.unit})`}`;
-    const xScale = measured !== undefined || xs === undefined ? 'linear' : xScaleOf(xs);
-    const yScale = info?.unit === '× base' ? 'ratio' : yScaleOf(rows);
+    const xScale = measured !== undefined || xs === undefined ? 'linear' : xs.scale;
+    const yScale = info?.unit === '× base' ? 'ratio' : yScaleOf(rows, data.logFrom);
     shown = {
       rows,
       columns: {

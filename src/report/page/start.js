@@ -72,17 +72,22 @@ function wakePrint() {
   });
 }
 
-/** A link into what is folded away unfolds it. */
+/** A link into what is folded away unfolds it; a link within the page leaves in the address what was chosen. */
 function wakeFolds() {
-  const unfold = () => {
-    const target = location.hash.includes('=')
-      ? null
-      : document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  /** @param {string} hash */
+  const goTo = (hash) => {
+    const target = hash.includes('=') ? null : document.getElementById(decodeURIComponent(hash.slice(1)));
     for (let fold = target?.closest('details'); fold; fold = fold.parentElement?.closest('details')) fold.open = true;
     target?.scrollIntoView();
   };
-  addEventListener('hashchange', unfold);
-  if (location.hash !== '') unfold();
+  addEventListener('hashchange', () => goTo(location.hash));
+  if (location.hash !== '') goTo(location.hash);
+  document.addEventListener('click', (event) => {
+    const link = /** @type {Element} */ (event.target).closest('a[href^="#"]');
+    if (link === null || !hasChoices()) return;
+    event.preventDefault();
+    goTo(link.getAttribute('href') ?? '');
+  });
 }
 
 async function start() {

@@ -1,7 +1,7 @@
 /**
  * What the reader chose, in the URL's fragment, so that a link shows what its sender saw.
  *
- * `#dist.metric=ttft&theme=dark`: names and values in, kept without a new entry in the history. A fragment without "=" is a place
+ * `#d.metric=ttft&theme=dark`: names and values in, kept without a new entry in the history. A fragment without "=" is a place
  * on the page and is left to the browser.
  */
 
@@ -16,6 +16,9 @@ function readFragment() {
   chosen.clear();
   for (const [name, value] of new URLSearchParams(text)) chosen.set(name, value);
 }
+
+/** Somebody chose something, which a fragment without choices would take out of the link. */
+const hasChoices = () => chosen.size > 0;
 
 /** @param {string} name @returns {string | null} */
 const choiceOf = (name) => chosen.get(name) ?? null;

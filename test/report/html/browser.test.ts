@@ -163,7 +163,42 @@ describe('the report in a browser', () => {
   });
 });
 
+describe('the report in a browser, with names that came from a hostile server', () => {
+  test('shows them as text in every section that a script fills', async () => {
+    const HOSTILE = '</script><img src=x onerror=alert(1)>"\'&<!--';
+    const hostile = resultFixture({
+      adapters: [0, 4],
+      model: HOSTILE,
+      adapterName: (i) => `${HOSTILE}${i}`,
+      requests: 20,
+    });
+    const other = savedPage(await htmlReport(hostile));
+    const { page, complaints, close } = await openReport(browser, other.file);
+    page.on('dialog', () => complaints.push('a dialog'));
+    await openFolds(page);
+    for (const section of ['#explore', '#slo', '#overlay', '#close-up']) {
+      await page.locator(section).scrollIntoViewIfNeeded();
+    }
+    await page.locator('[data-close="waterfall"] > div svg').waitFor();
+    expect(await page.locator('[data-close="waterfall"]').getAttribute('aria-label')).toContain(HOSTILE);
+    expect(await page.locator('img').count()).toBe(0);
+    expect(complaints).toEqual([]);
+    await close();
+    other.remove();
+  });
+});
+
 describe('what the reader steers', () => {
+  test('stays in the address when they follow a link within the page, which unfolds what it names', async () => {
+    const { page, complaints, close } = await openReport(browser, saved.file, { fragment: '#d.form=tail' });
+    await page.evaluate('document.getElementById("histograms").open = false');
+    await page.locator('#cells a').last().click();
+    expect(new URL(page.url()).hash).toBe('#d.form=tail');
+    expect(await page.locator('#cell-engine-c8').isVisible()).toBe(true);
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
   test('limits of their own decide which loads are within', async () => {
     const { page, complaints, close } = await openReport(browser, saved.file, {
       fragment: '#s.stat=p50&s.ttft=100000&s.tpot=1',
