@@ -13,7 +13,16 @@ const into = join(root, 'reports', 'examples');
 const EXAMPLES = {
   sweep: ['scenarios/llama8b-rank16.yaml'],
   'cold-start': ['scenarios/cold-start.yaml'],
-  profile: ['scenarios/llama8b-rank16.yaml', '--set', 'engine.profile=true', '--set', 'adapters.count=[0,8]'],
+  // llvmpipe keeps no timestamps.
+  profile: [
+    'scenarios/llama8b-rank16.yaml',
+    '--device',
+    'swiftshader',
+    '--set',
+    'engine.profile=true',
+    '--set',
+    'adapters.count=[0,8]',
+  ],
   comparison: ['reports/examples/before-after.yaml', '--compare', 'reports/examples/slower.yaml'],
   gate: ['gate', 'reports/examples/gate-slower.yaml', '--against', 'reports/examples/plain.yaml'],
 };

@@ -24,12 +24,8 @@ interface Column {
   head: string;
   /** Columns with a higher number go first when room is short; 0 always stays. */
   spare: number;
-  /** Left out where no request came for an adapter that was not on the device. */
-  onlyWithCold?: boolean;
-  /** Left out where one target was measured. */
-  onlyWithTwo?: boolean;
-  /** Left out where the scenario has no SLO. */
-  onlyWithSlo?: boolean;
+  /** Whether it has anything to say of a result; always, if not given. */
+  onlyIf?: (result: Result) => boolean;
   of: (cell: CellResult, panel: Panel, result: Result) => string;
 }
 
@@ -39,8 +35,11 @@ const figureColumn = (head: string, spare: number, metric: string, stat: Stat): 
   of: (cell) => figureText(cellFigure(cell, metric, stat)),
 });
 
+const hasSlo = ({ cells }: Result): boolean =>
+  cells.some((cell) => cellFigure(cell, 'goodput_fraction', 'value').value !== null);
+
 const COLUMNS: readonly Column[] = [
-  { head: 'target', spare: 0, onlyWithTwo: true, of: (cell, _, result) => serverOf(result, cell) },
+  { head: 'target', spare: 0, onlyIf: isCompared, of: (cell, _, result) => serverOf(result, cell) },
   { head: 'rank', spare: 5, of: rankText },
   { head: 'adapters', spare: 0, of: (cell) => (cell.at.adapters === 0 ? 'base' : String(cell.at.adapters)) },
   {
@@ -50,8 +49,8 @@ const COLUMNS: readonly Column[] = [
   },
   figureColumn('TTFT p50', 1, 'ttft', 'p50'),
   figureColumn('p99', 3, 'ttft', 'p99'),
-  { ...figureColumn('cold p50', 2, 'ttft_cold', 'p50'), onlyWithCold: true },
-  { ...figureColumn('load p50', 3, 'adapter_load', 'p50'), onlyWithCold: true },
+  { ...figureColumn('cold p50', 2, 'ttft_cold', 'p50'), onlyIf: hasCold },
+  { ...figureColumn('load p50', 3, 'adapter_load', 'p50'), onlyIf: hasCold },
   figureColumn('ITL p50', 6, 'itl', 'p50'),
   figureColumn('p99', 7, 'itl', 'p99'),
   figureColumn('TPOT p50', 0, 'tpot', 'p50'),
@@ -64,13 +63,14 @@ const COLUMNS: readonly Column[] = [
   {
     head: 'interval',
     spare: 4,
+    onlyIf: (result) => mostPairs(result) > 0,
     of: (cell, panel) =>
       cell.at.adapters === 0 ? NONE : costIntervalText(costOf(panel, cell, 'tpot', 'p50')).replace('×', '') || NONE,
   },
   {
     head: 'SLO',
     spare: 5,
-    onlyWithSlo: true,
+    onlyIf: hasSlo,
     of: (cell) => figureText(cellFigure(cell, 'goodput_fraction', 'value')),
   },
   { head: 'failed', spare: 4, of: (cell) => String(cellCounts(cell).failed) },
@@ -163,13 +163,16 @@ function tableLines(
   ];
 }
 
-/** What the interval is made of, as most cells have it. */
-function intervalLegend(result: Result): string {
+/** Pairs of runs that the intervals of costs are made of; 1 where they come from within one run of each, 0 where there is none. */
+function mostPairs(result: Result): number {
   const costs = panelsOf(result).flatMap((panel) =>
     panel.series.flatMap(({ cells }) => cells.map((cell) => costOf(panel, cell, 'tpot', 'p50'))),
   );
-  const pairs = Math.max(0, ...costs.filter(({ interval }) => interval !== null).map((cost) => cost.pairs));
-  if (pairs === 0) return '';
+  return Math.max(0, ...costs.filter(({ interval }) => interval !== null).map(({ pairs }) => pairs));
+}
+
+function intervalLegend(result: Result): string {
+  const pairs = mostPairs(result);
   return pairs > 1
     ? ` interval: 95 %, by ${pairs} pairs of runs.`
     : ' interval: what one run of each can tell; how much runs differ is not in it.';
@@ -183,12 +186,7 @@ export function summaryTable(result: Result, options: SummaryOptions): string {
     ...tables.flatMap(({ rows }) => rows.map((row) => rowTexts(columns, row, result))),
   ];
   const cold = hasCold(result);
-  const two = isCompared(result);
-  const slo = result.cells.some((cell) => cellFigure(cell, 'goodput_fraction', 'value').value !== null);
-  const known = COLUMNS.filter(
-    ({ onlyWithCold, onlyWithTwo, onlyWithSlo }) =>
-      (cold || onlyWithCold !== true) && (two || onlyWithTwo !== true) && (slo || onlyWithSlo !== true),
-  );
+  const known = COLUMNS.filter(({ onlyIf }) => onlyIf === undefined || onlyIf(result));
   const columns = fitting(known, rowsOf, options.width);
   const widths = widthOf(rowsOf(columns));
 

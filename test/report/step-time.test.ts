@@ -85,9 +85,9 @@ describe('the charts of it', () => {
     const group = stepTimeGroup(stepTimes(cells(), ceilings))!;
     const [time, ceiling] = group.charts;
     expect(time!.rows.map(({ name, series, value }) => [name, series, value])).toEqual([
-      ['c1: 8 adapters, concurrency 4, decode of 3–4', 'q, k, v', 2],
-      ['c1: 8 adapters, concurrency 4, decode of 3–4', 'gate, up', 7.5],
-      ['c1: 8 adapters, concurrency 4, decode of 3–4', 'sampling', 0.5],
+      ['c1: 8 adapters, decode of 3–4', 'q, k, v', 2],
+      ['c1: 8 adapters, decode of 3–4', 'gate, up', 7.5],
+      ['c1: 8 adapters, decode of 3–4', 'sampling', 0.5],
     ]);
     expect(time!.label).toContain('10.0 ms, most in gate, up');
     expect(ceiling!.rows.map(({ series, value, of }) => [series, value, of])).toEqual([

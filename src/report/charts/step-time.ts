@@ -4,7 +4,7 @@
  */
 import type { CellResult } from '../../result/schema.ts';
 import { figure, shareText } from '../numbers.ts';
-import { adaptersText, loadKindOf, loadOf, loadText } from '../panels.ts';
+import { adaptersText } from '../panels.ts';
 import { type CellStepTime, STAGES, type StageTime, type StepTime, stageWords } from '../step-time.ts';
 import type { Chart, ChartGroup, LegendEntry, Row, Spec } from './chart.ts';
 import { PLAIN } from './lines.ts';
@@ -56,7 +56,7 @@ const ofCeiling = ({ ofCeiling: of }: StageTime): string => (of === null ? '–'
 
 function barName({ id, at }: CellResult, { kind, rows: { least, most } }: StepTime): string {
   const rows = least === most ? `${least}` : `${least}–${most}`;
-  return `${id}: ${adaptersText(at.adapters)}, ${loadText(loadKindOf(at), loadOf(at))}, ${kind === 'decode' ? 'decode' : 'prompts'} of ${rows}`;
+  return `${id}: ${adaptersText(at.adapters)}, ${kind === 'decode' ? 'decode' : 'prompts'} of ${rows}`;
 }
 
 function timeChart(bars: readonly Bar[]): Chart {

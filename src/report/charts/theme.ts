@@ -46,7 +46,8 @@ export const HISTOGRAM_SIZE = { width: 380, height: 150 } as const;
 export const CONFIG: Config = {
   aria: false, // the figure carries one text alternative; a label on each of a hundred marks only drowns it
   background: 'transparent',
-  font: 'inherit',
+  // That of the page, by name: vega measures labels on a canvas, which knows no "inherit" and would take a smaller one.
+  font: 'system-ui, sans-serif',
   padding: 2,
   view: { stroke: null },
   text: { color: 'var(--ink)' },

@@ -85,7 +85,7 @@ function spec(): Spec {
     field: 'name',
     type: 'nominal',
     sort: null,
-    axis: { title: null, labelLimit: 92, minExtent: 96, domain: false, ticks: false, grid: false },
+    axis: { title: null, labelLimit: 120, domain: false, ticks: false, grid: false },
     scale: { paddingInner: 0.35, paddingOuter: 0.2 },
   };
   const color = {
